@@ -1,0 +1,1 @@
+"""Hardware as a graph: tiles, routers, directed links with channels. Families only construct it."""
