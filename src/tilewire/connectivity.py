@@ -34,7 +34,12 @@ class Connectivity:
                 bad = int(values[(values < 0) | (values >= bound)][0])
                 raise NetsError(f"{name} {bad} is outside 0..{bound - 1}")
         key = np.unique(src * n_targets + dst)
-        return cls(n_sources, n_targets, (key // max(n_targets, 1)).astype(np.int32), (key % max(n_targets, 1)).astype(np.int32))
+        return cls(
+            n_sources,
+            n_targets,
+            (key // max(n_targets, 1)).astype(np.int32),
+            (key % max(n_targets, 1)).astype(np.int32),
+        )
 
     def __len__(self) -> int:
         return int(self.source.size)

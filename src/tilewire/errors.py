@@ -80,7 +80,10 @@ class ConfigError(UsageError):
     def __init__(self, title: str, faults: Sequence[Fault], *, hint: str | None = None) -> None:
         self.faults = tuple(faults)
         count = len(self.faults)
-        lines = [f"{title}: {count} fault{'s' if count != 1 else ''}", *(f"  {fault}" for fault in self.faults)]
+        lines = [
+            f"{title}: {count} fault{'s' if count != 1 else ''}",
+            *(f"  {fault}" for fault in self.faults),
+        ]
         super().__init__("\n".join(lines), hint=hint)
 
 

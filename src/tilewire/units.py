@@ -36,7 +36,9 @@ def _unit(symbol: str, text: str) -> tuple[str, float]:
                 return dimension, scale
             if dimension == "length":
                 return "area", scale**2
-    raise UsageError(f"'{symbol}' in '{text}' is not a unit", hint=f"a prefix and one of {', '.join(UNITS)}; areas as um2")
+    raise UsageError(
+        f"'{symbol}' in '{text}' is not a unit", hint=f"a prefix and one of {', '.join(UNITS)}; areas as um2"
+    )
 
 
 def parse(text: str | float, dimension: str) -> float:

@@ -1,0 +1,95 @@
+"""Hardware files: YAML -> validated description -> `TileFabric`. One table row per family."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any, Protocol
+
+from tilewire.errors import ConfigError, Fault, UsageError, nearest, unknown
+from tilewire.hardware.fabric import TileFabric, check_fabric
+from tilewire.hardware.mosaic import MosaicDescription
+from tilewire.hardware.technology import Technology
+from tilewire.yamlfile import plain, read, validate
+
+
+class Description(Protocol):
+    """What a family's record must offer: its fields are the YAML keys, and it builds the fabric."""
+
+    def build(self, technology: Technology | None = None) -> TileFabric: ...
+
+    def model_dump(self) -> dict[str, Any]: ...
+
+
+FAMILIES: dict[str, type[Any]] = {"mosaic": MosaicDescription}
+_PRESETS = resources.files("tilewire.hardware") / "presets"
+
+
+def presets() -> list[str]:
+    """Names of the hardware files that come with the package."""
+    return sorted(entry.name.removesuffix(".yaml") for entry in _PRESETS.iterdir() if entry.name.endswith(".yaml"))
+
+
+def locate(name: str | Path) -> Path:
+    """Path of a hardware file or of a preset by name. Raises `UsageError` with the nearest preset."""
+    path = Path(name)
+    if path.suffix in (".yaml", ".yml") or path.exists():
+        if not path.is_file():
+            raise UsageError(f"no hardware file '{name}'", hint=f"a path, or a preset: {', '.join(presets())}")
+        return path
+    if str(name) not in presets():
+        raise UsageError(
+            unknown("hardware", str(name), presets()), hint="a path to a YAML file or the name of a preset"
+        )
+    return Path(str(_PRESETS / f"{name}.yaml"))
+
+
+def describe(document: Any, where: str) -> Description:
+    """Validate a parsed hardware document. Raises `ConfigError` with every fault, its file:line and the nearest name."""
+    family = document.get("family") if isinstance(document, Mapping) else None
+    if not isinstance(document, Mapping) or family not in FAMILIES:
+        close = nearest(str(family), FAMILIES)
+        problem = "missing" if family is None else f"unknown family '{family}'"
+        raise ConfigError(where, [Fault(where, "family", problem, ", ".join(FAMILIES), close)])
+    description: Description = validate(document, FAMILIES[family], where)
+    return description
+
+
+def load_description(name: str | Path) -> Description:
+    """Description of a hardware file or preset."""
+    path = locate(name)
+    return describe(read(path), str(path))
+
+
+def load_hardware(name: str | Path) -> TileFabric:
+    """Fabric of a hardware file or preset. Raises `ConfigError` (file) or `HardwareError` (graph)."""
+    fabric = load_description(name).build()
+    check_fabric(fabric)
+    return fabric
+
+
+def from_mapping(document: Mapping[str, Any], where: str = "hardware") -> TileFabric:
+    """Fabric of a description given in place, e.g. inside a recipe."""
+    fabric = describe(plain(document), where).build()
+    check_fabric(fabric)
+    return fabric
+
+
+def fabric_hash(fabric: TileFabric) -> str:
+    """Digest of everything that placement and routing see; two files that build the same chip share it."""
+    digest = hashlib.sha256(
+        json.dumps([fabric.family, fabric.grid, fabric.neurons_per_tile, list(fabric.kinds)]).encode()
+    )
+    for array in (
+        fabric.kind,
+        fabric.tile_node,
+        fabric.link_source,
+        fabric.link_target,
+        fabric.link_port,
+        fabric.port_width,
+    ):
+        digest.update(array.tobytes())
+    return digest.hexdigest()

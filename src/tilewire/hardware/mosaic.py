@@ -1,0 +1,228 @@
+"""Mosaic: neuron tiles joined by memristive routing tiles (Dalgaty et al., Nat. Commun. 15:142, 2024).
+
+An H x W grid of tiles is embedded in a (2H+1) x (2W+1) canvas: tiles at odd/odd, corner routers at even/even, edge routers at mixed
+parity (Weber, Ballet, Payvand 2024, public code). Departure: any H x W, not only squares.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, field_validator
+
+from tilewire.hardware.fabric import (
+    EAST,
+    NORTH,
+    OPPOSITE,
+    PORTS,
+    SOUTH,
+    STEP,
+    WEST,
+    DeviceMemory,
+    Ints,
+    TileFabric,
+)
+from tilewire.hardware.technology import Technology
+from tilewire.yamlfile import Record
+
+TILE, CORNER, EDGE = range(3)
+KINDS = ("tile", "corner", "edge")
+Width = int | Mapping[str, int]
+MAX_WIDTH = 1 << 20
+
+
+class Sides(Record):
+    """Channels per side of a unit."""
+
+    north: int = Field(ge=0, le=MAX_WIDTH)
+    east: int = Field(ge=0, le=MAX_WIDTH)
+    south: int = Field(ge=0, le=MAX_WIDTH)
+    west: int = Field(ge=0, le=MAX_WIDTH)
+
+
+class Channels(Record):
+    """Widths in channels, one figure or one per side. ``corner`` and ``edge`` override ``router``; ``tile_out`` defaults to S."""
+
+    router: Sides
+    tile_in: Sides
+    tile_out: Sides | None = None
+    corner: Sides | None = None
+    edge: Sides | None = None
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _all_sides(cls, value: object) -> object:
+        if isinstance(value, bool) or not isinstance(value, int | Mapping | Sides | None):
+            raise ValueError("is neither a whole number of channels nor a mapping of north, east, south, west")
+        if isinstance(value, int):
+            if not 0 <= value <= MAX_WIDTH:
+                raise ValueError(f"a width counts channels: 0 to {MAX_WIDTH}")
+            return dict.fromkeys(PORTS[:4], value)
+        return value
+
+
+class MosaicDescription(Record):
+    """A Mosaic chip as its YAML file states it."""
+
+    family: str
+    name: str = ""
+    grid: tuple[int, int]
+    neurons_per_tile: int = Field(ge=1, le=4096)
+    channels: Channels
+    technology: str | None = None
+
+    @field_validator("grid")
+    @classmethod
+    def _grid(cls, grid: tuple[int, int]) -> tuple[int, int]:
+        if not all(1 <= side <= 256 for side in grid):
+            raise ValueError("grid is [rows, columns], each 1 to 256")
+        return grid
+
+    def build(self, technology: Technology | None = None) -> TileFabric:
+        """The fabric of this description."""
+        widths = {
+            key: _sides(getattr(self.channels, key)) for key in ("router", "tile_in", "tile_out", "corner", "edge")
+        }
+        return mosaic(self.grid, self.neurons_per_tile, **widths, technology=technology, name=self.name)
+
+
+def _sides(width: object) -> dict[str, int] | None:
+    return width.model_dump() if isinstance(width, Sides) else None
+
+
+def _per_side(width: Width) -> Ints:
+    sides = [width[name] for name in PORTS[:4]] if isinstance(width, Mapping) else [width] * 4
+    return np.array(sides, np.int32)
+
+
+def _homogeneous(fabric: TileFabric, width: Ints, out: NDArray[np.int64]) -> DeviceMemory:
+    tiles, corners, edges = (fabric.kind == kind for kind in (TILE, CORNER, EDGE))
+    router_port = _router_ports(fabric)
+    tile_in = width[tiles, 0, :4].max(axis=0, initial=0).astype(np.int64)
+    c = int(width[corners].max(initial=0))
+    e = int((width * router_port)[edges].max(initial=0))
+    r = max(2 * int(out.max(initial=0)) + 2 * e, 2 * int(tile_in.max()) + 2 * e)
+    s = fabric.neurons_per_tile
+    counts = (
+        int(tiles.sum()) * (s * int(tile_in.sum()) + s * s),
+        int(corners.sum()) * (4 * c) ** 2,
+        int(edges.sum()) * r**2,
+    )
+    return DeviceMemory(dict(zip(KINDS, counts, strict=True)))
+
+
+def _router_ports(fabric: TileFabric) -> NDArray[np.bool_]:
+    """Ports [nodes, 2, ports] of routers that face another router."""
+    port = np.zeros(fabric.port_width.shape, bool)
+    inner = fabric.link_class == 0
+    port[fabric.link_source[inner], 1, fabric.link_port[inner]] = True
+    port[fabric.link_target[inner], 0, OPPOSITE[fabric.link_port[inner]]] = True
+    return port
+
+
+def memory(fabric: TileFabric, width: Ints, sized: bool) -> DeviceMemory:
+    """Device memory, unit = one memristive device:
+
+        M = N_T (S F + S^2) + N_R0 (4c)^2 + N_R1 r^2,   r = max(2o + 2e, 2 max(tile_in) + 2e)
+
+    F = sum over the four sides of the widest tile input port, c = widest corner-router port, e = widest port of an edge router towards a
+    router, o = widest tile output. ``sized`` gives each router its own c, e, o, tile_in; tiles stay homogeneous. Formula of the
+    routing-aware paper's public sizing notebook; o is S on the published chips.
+    """
+    edges = fabric.kind == EDGE
+    out = width[fabric.link_source[fabric.link_class == 2], 1, fabric.link_port[fabric.link_class == 2]].astype(
+        np.int64
+    )
+    whole = _homogeneous(fabric, width, out)
+    if not sized:
+        return whole
+    inner = _router_ports(fabric)
+    c = width[fabric.kind == CORNER].reshape(-1, 2 * len(PORTS)).max(axis=1, initial=0).astype(np.int64)
+    e = (width * inner)[edges].reshape(-1, 2 * len(PORTS)).max(axis=1, initial=0).astype(np.int64)
+    facing = (width * ~inner)[edges].max(axis=2).astype(np.int64)
+    r = 2 * facing.max(axis=1, initial=0) + 2 * e
+    return DeviceMemory({"tile": whole.by_kind["tile"], "corner": int(((4 * c) ** 2).sum()), "edge": int((r**2).sum())})
+
+
+def one_turn(fabric: TileFabric, source: Ints, target: Ints) -> tuple[NDArray[np.int8], Ints]:
+    """The published fixed path: out of a side, along one router row, one turn, along one router column, in from a side.
+
+    ``source``, ``target`` int [n] are tiles. Side neighbours use their shared edge router. Same column: leave west, run along the west
+    column, enter from the west. Otherwise leave towards the target (north if the row is equal), run towards it, enter from the near side.
+    Returns out ports int8 [n, 5] and run lengths int32 [n, 5] in links; loads equal the public router's to the port.
+    """
+    (r0, c0), (r1, c1) = np.divmod(source, fabric.grid[1]), np.divmod(target, fabric.grid[1])
+    down, right = (r1 - r0).astype(np.int32), (c1 - c0).astype(np.int32)
+    vertical = np.where(down > 0, SOUTH, NORTH)
+    side = np.where(right > 0, EAST, WEST)
+    near = np.abs(down) + np.abs(right) == 1
+    column = (right == 0) & ~near
+    towards = np.where(right == 0, vertical, side)
+    # Runs on the canvas: tiles lie two steps apart; leaving and entering take one step each.
+    leave = np.where(near, towards, np.where(column, WEST, vertical))
+    along = np.where(near | column, 0, 2 * np.abs(right) - 1)
+    turn_port = np.where(down == 0, SOUTH, vertical)
+    turn = np.where(near, 0, np.where(column, 2 * np.abs(down), np.where(down == 0, 1, 2 * np.abs(down) - 1)))
+    enter = np.where(near, towards, np.where(column, EAST, side))
+    port = np.stack([leave, side, turn_port, enter], axis=-1).astype(np.int8)
+    one = np.ones_like(down)
+    return port, np.stack([one, along, turn, one], axis=-1).astype(np.int32)
+
+
+def mosaic(
+    grid: tuple[int, int],
+    neurons_per_tile: int,
+    *,
+    router: Width | None = None,
+    tile_in: Width | None = None,
+    tile_out: Width | None = None,
+    corner: Width | None = None,
+    edge: Width | None = None,
+    technology: Technology | None = None,
+    name: str = "",
+) -> TileFabric:
+    """Construct a Mosaic fabric of H x W tiles of S neurons; widths default to S channels. See `MosaicDescription` for their meaning."""
+    height, width = grid
+    s = neurons_per_tile
+    canvas = (2 * height + 1, 2 * width + 1)
+    row, column = (index.ravel().astype(np.int32) for index in np.indices(canvas))
+    kind = np.where((row % 2 == 1) & (column % 2 == 1), TILE, np.where((row + column) % 2 == 0, CORNER, EDGE)).astype(
+        np.int8
+    )
+    source, target, port = _links(canvas, row, column)
+    router = s if router is None else router
+    corner_width, edge_width = (
+        _per_side(router if corner is None else corner),
+        _per_side(router if edge is None else edge),
+    )
+    router_width = np.stack([np.zeros_like(corner_width), corner_width, edge_width])  # [kind, side]
+    into, out = kind[target] == TILE, kind[source] == TILE
+    # A wire into or out of a tile is as wide as the tile's own port; between routers each end has its own width.
+    tile_wire = np.where(
+        into,
+        _per_side(s if tile_in is None else tile_in)[OPPOSITE[port]],
+        _per_side(s if tile_out is None else tile_out)[port],
+    )
+    port_width = np.zeros((kind.size, 2, len(PORTS)), np.int32)
+    port_width[source, 1, port] = np.where(into | out, tile_wire, router_width[kind[source], port])
+    port_width[target, 0, OPPOSITE[port]] = np.where(into | out, tile_wire, router_width[kind[target], OPPOSITE[port]])
+    return TileFabric(
+        family="mosaic", grid=(height, width), neurons_per_tile=s, canvas=canvas, kinds=KINDS, kind=kind, row=row, column=column,
+        tile_node=np.flatnonzero(kind == TILE).astype(np.int32), link_source=source, link_target=target, link_port=port,
+        port_width=port_width, fixed_path=one_turn, memory_rule=memory, technology=technology, name=name,
+    )  # fmt: skip
+
+
+def _links(canvas: tuple[int, int], row: Ints, column: Ints) -> tuple[Ints, Ints, NDArray[np.int8]]:
+    """Source node, target node and out port of the wires between neighbours on the canvas, ordered by port, then node."""
+    sources, targets, ports = [], [], []
+    for port in range(4):
+        other_row, other_column = row + STEP[port, 0], column + STEP[port, 1]
+        inside = (other_row >= 0) & (other_row < canvas[0]) & (other_column >= 0) & (other_column < canvas[1])
+        node = np.flatnonzero(inside).astype(np.int32)
+        sources.append(node)
+        targets.append((other_row * canvas[1] + other_column)[inside].astype(np.int32))
+        ports.append(np.full(node.size, port, np.int8))
+    return np.concatenate(sources), np.concatenate(targets), np.concatenate(ports)
