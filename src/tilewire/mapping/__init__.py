@@ -1,0 +1,1 @@
+"""Fit: placement, budgets, routing, certificates, checks."""
