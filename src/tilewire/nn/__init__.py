@@ -1,0 +1,1 @@
+"""Networks on a fabric: packed parameters, tiled recurrence, readouts."""

@@ -1,0 +1,34 @@
+"""Initial laws: the weights that crossbars and newborn branches start with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class AboveThreshold:
+    """Newborn weights start above the drop threshold, a grace period by construction.
+
+        w = sign(g) (w_thr + alpha w_thr |g|),   g ~ N(0, 1)
+
+    Law of Weber, Ballet, Payvand 2024, public code; also their initial law of the local crossbars.
+    """
+
+    threshold: float
+    alpha: float = 2.0
+
+    def __call__(self, shape: tuple[int, int], rng: np.random.Generator) -> NDArray[np.float32]:
+        """Weights float32 of ``shape`` [branches, S]."""
+        g = rng.standard_normal(shape)
+        weight: NDArray[np.float32] = (np.copysign(1.0, g) * self.threshold * (1 + self.alpha * np.abs(g))).astype(
+            np.float32
+        )
+        return weight
+
+
+InitialLaw = Callable[[tuple[int, int], np.random.Generator], NDArray[np.float32]]
+INITIAL_LAWS: dict[str, Callable[..., InitialLaw]] = {"above-threshold": AboveThreshold}

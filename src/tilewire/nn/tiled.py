@@ -1,0 +1,137 @@
+"""A recurrent LIF network on tiles: dense crossbars inside a tile, branches between tiles, packed parameters."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from tilewire.errors import HardwareError, UsageError
+from tilewire.hardware.fabric import TileFabric
+from tilewire.kernels.blocks import DEAD, Blocks
+from tilewire.kernels.events import SpikeEvents
+from tilewire.kernels.lif import Lif
+from tilewire.kernels.rsnn import rsnn
+from tilewire.nn.initialise import InitialLaw
+
+Ints = NDArray[np.int32]
+INPUT_MODES = ("crossbar", "dense")
+
+
+@dataclass(frozen=True)
+class TiledSpec:
+    """Shape of a tiled network: C input channels, n_out output neurons (the last ones), where the inputs enter.
+
+    ``inputs = "crossbar"`` is the published way: the channels feed, in order, the first ceil(C / S) tiles (here in even shares), whose
+    crossbar then holds input weights in place of recurrence. ``"dense"`` gives every channel a weight to every neuron; those devices lie
+    outside M and are reported apart.
+    """
+
+    channels: int
+    outputs: int
+    inputs: str = "crossbar"
+
+
+def input_tiles(spec: TiledSpec, fabric: TileFabric) -> int:
+    """Tiles whose crossbar is taken by inputs."""
+    return 0 if spec.inputs == "dense" else math.ceil(spec.channels / fabric.neurons_per_tile)
+
+
+def check_spec(spec: TiledSpec, fabric: TileFabric) -> None:
+    """Raises `HardwareError` if the network does not fit the tiles, `UsageError` for a wrong spec."""
+    if spec.inputs not in INPUT_MODES:
+        raise UsageError(f"inputs '{spec.inputs}'", hint=f"one of {', '.join(INPUT_MODES)}")
+    if spec.channels < 1 or spec.outputs < 1:
+        raise UsageError(f"{spec.channels} channels and {spec.outputs} outputs", hint="both at least 1")
+    taken = input_tiles(spec, fabric) + math.ceil(spec.outputs / fabric.neurons_per_tile)
+    if taken > fabric.n_tiles:
+        raise HardwareError(
+            f"{spec.channels} channels and {spec.outputs} outputs take {taken} tiles, the chip has {fabric.n_tiles}",
+            hint="a larger grid, fewer channels (`data.fold`), or `inputs: dense`",
+        )
+
+
+def input_blocks(spec: TiledSpec, fabric: TileFabric) -> Blocks:
+    """One weight row per (channel, tile it feeds)."""
+    tiles, s = fabric.n_tiles, fabric.neurons_per_tile
+    channel = np.arange(spec.channels)
+    if spec.inputs == "dense":
+        return Blocks(np.repeat(channel, tiles), np.tile(np.arange(tiles), spec.channels), spec.channels, tiles, s)
+    share = math.ceil(spec.channels / input_tiles(spec, fabric))
+    return Blocks(channel, channel // share, spec.channels, tiles, s)
+
+
+class TiledRSNN(nn.Module):
+    """Weights and wiring of a tiled recurrent LIF network.
+
+    ``w_in`` [P_in, S] holds the input rows. ``w_rec`` [P, S] holds the own-tile crossbars first (``n_local`` rows: neuron i -> its
+    tile) and then the branch slots. `branches` views the slots as a table that rewiring may change in place. Synapses among the
+    output neurons of a tile are held at zero.
+    """
+
+    def __init__(
+        self, fabric: TileFabric, spec: TiledSpec, lif: Lif, slots: int, law: InitialLaw, rng: np.random.Generator
+    ) -> None:
+        super().__init__()
+        check_spec(spec, fabric)
+        self.fabric, self.spec, self.lif = fabric, spec, lif
+        self.tier: str | None = None
+        s, n = fabric.neurons_per_tile, fabric.n_neurons
+        self.inputs = input_blocks(spec, fabric)
+        local = np.arange(input_tiles(spec, fabric) * s, n, dtype=np.int32)
+        self.n_local = int(local.size)
+        self._source = np.concatenate([local, np.zeros(slots, np.int32)])
+        self._tile = np.concatenate([local // s, np.full(slots, DEAD, np.int32)]).astype(np.int32)
+        self.recurrent = Blocks(self._source, self._tile, n, fabric.n_tiles, s)
+        self.readout = np.arange(n - spec.outputs, n)
+        self.register_buffer("silent", torch.from_numpy(self._silent(local)), persistent=False)
+        w_rec = np.zeros((self.n_local + slots, s), np.float32)
+        w_rec[: self.n_local] = law((self.n_local, s), rng)
+        self.w_in = nn.Parameter(torch.from_numpy(law((len(self.inputs), s), rng)))
+        self.w_rec = nn.Parameter(torch.from_numpy(w_rec))
+        with torch.no_grad():
+            self.w_rec[: self.n_local].mul_(self._open)
+
+    def _silent(self, local: Ints) -> NDArray[np.float32]:
+        """1 for own-tile synapses that exist, 0 between output neurons: float32 [n_local, S]."""
+        s = self.fabric.neurons_per_tile
+        first = self.fabric.n_neurons - self.spec.outputs
+        target = (local // s * s)[:, None] + np.arange(s)
+        return (~((local[:, None] >= first) & (target >= first))).astype(np.float32)
+
+    @property
+    def _open(self) -> Tensor:
+        return self.get_buffer("silent")
+
+    @property
+    def branches(self) -> Blocks:
+        """The branch slots, sharing memory with the network's wiring."""
+        n = self.fabric.n_neurons
+        return Blocks(
+            self._source[self.n_local :],
+            self._tile[self.n_local :],
+            n,
+            self.fabric.n_tiles,
+            self.fabric.neurons_per_tile,
+        )
+
+    @property
+    def branch_weight(self) -> NDArray[np.float32]:
+        """Weights of the branch slots, float32 [slots, S], sharing memory with ``w_rec``."""
+        view: NDArray[np.float32] = self.w_rec.detach().numpy()[self.n_local :]
+        return view
+
+    def parameters_used(self) -> int:
+        """Trainable synapses: input rows, own-tile crossbars without the silent entries, live branches."""
+        live = int((self._tile[self.n_local :] != DEAD).sum())
+        return self.w_in.numel() + int(self._open.sum()) + live * self.fabric.neurons_per_tile
+
+    def forward(self, events: SpikeEvents) -> tuple[Tensor, Tensor]:
+        """Spike counts [B, N] and spike trains [B, T, n_out] of the output neurons."""
+        crossbars = self.w_rec[: self.n_local] * self._open
+        w_rec = torch.cat([crossbars, self.w_rec[self.n_local :]])
+        return rsnn(events, self.w_in, self.inputs, w_rec, self.recurrent, self.lif, self.readout, tier=self.tier)

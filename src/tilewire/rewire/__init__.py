@@ -1,0 +1,1 @@
+"""Rewiring: one engine = drop rule + grow rule + budget + protected set."""

@@ -1,0 +1,78 @@
+"""The rewiring engine: drop, then regrow into the slack of a budget. Shapes never change; excess stays <= 0."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tilewire.connectivity import Connectivity
+from tilewire.errors import BudgetError
+from tilewire.kernels.blocks import DEAD, Blocks
+from tilewire.mapping.budget import Budget, BudgetState
+from tilewire.nn.initialise import InitialLaw
+from tilewire.rewire.drop import DropRule
+from tilewire.rewire.grow import GrowRule, uniform
+
+
+@dataclass(frozen=True, eq=False)
+class Rewired:
+    """One rewiring step, counted in branches: ``killed`` died, ``born`` int64 [n] = slots of newborn ones, ``missing`` stay empty."""
+
+    killed: int
+    born: NDArray[np.int64]
+    missing: int
+
+
+def live_branches(table: Blocks) -> Connectivity:
+    """The connectivity that a table of branch slots holds."""
+    live = table.tile != DEAD
+    return Connectivity.of(table.source[live], table.tile[live], table.n_sources, table.n_tiles)
+
+
+class Rewiring:
+    """Drop rule + grow rule + newborn law + budget over a table of branch slots (`Blocks`, one slot per branch, dead slots allowed).
+
+    Own-tile crossbars are not in the table and so are protected; branches into output tiles count and rewire like all others.
+    Positions and weights are drawn from two generators.
+    """
+
+    def __init__(
+        self, table: Blocks, budget: Budget, drop: DropRule, newborn: InitialLaw, choose: GrowRule = uniform
+    ) -> None:
+        self.table, self.drop, self.newborn, self.choose = table, drop, newborn, choose
+        self.state: BudgetState = budget.start(live_branches(table))
+        if not self.state.excess().fits:
+            excess = self.state.excess()
+            worst = int(excess.excess.argmax())
+            raise BudgetError(
+                f"the connectivity uses {excess.use[worst]} of {excess.capacity[worst]}", where=excess.name(worst)
+            )
+
+    def step(
+        self, weight: NDArray[np.float32], positions: np.random.Generator, weights: np.random.Generator
+    ) -> Rewired:
+        """Drop and regrow once, in place on ``weight`` [slots, S] and on the table.
+
+        Slots of newborn branches are returned so that the caller zeroes their optimiser state.
+        """
+        table = self.table
+        dies = self.drop(weight) & (table.tile != DEAD)
+        for slot in np.flatnonzero(dies):
+            self.state.remove(int(table.source[slot]), int(table.tile[slot]))
+        table.tile[dies] = DEAD
+        weight[dies] = 0.0
+        return self.grow(weight, positions, weights, killed=int(dies.sum()))
+
+    def grow(
+        self, weight: NDArray[np.float32], positions: np.random.Generator, weights: np.random.Generator, killed: int = 0
+    ) -> Rewired:
+        """Fill empty slots with branches that the budget admits."""
+        table = self.table
+        empty = np.flatnonzero(table.tile == DEAD)
+        new = self.choose(self.state, live_branches(table), empty.size, positions)
+        born = empty[: len(new)]
+        table.source[born], table.tile[born] = new.source, new.target
+        weight[born] = self.newborn((born.size, weight.shape[1]), weights)
+        return Rewired(killed, born, int(empty.size - born.size))
