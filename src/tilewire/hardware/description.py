@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from tilewire.errors import ConfigError, Fault, UsageError, nearest, unknown
 from tilewire.hardware.fabric import TileFabric, check_fabric
+from tilewire.hardware.mesh import MeshDescription
 from tilewire.hardware.mosaic import MosaicDescription
 from tilewire.hardware.technology import Technology
 from tilewire.yamlfile import plain, read, validate
@@ -24,7 +25,7 @@ class Description(Protocol):
     def model_dump(self) -> dict[str, Any]: ...
 
 
-FAMILIES: dict[str, type[Any]] = {"mosaic": MosaicDescription}
+FAMILIES: dict[str, type[Any]] = {"mosaic": MosaicDescription, "mesh": MeshDescription}
 _PRESETS = resources.files("tilewire.hardware") / "presets"
 
 

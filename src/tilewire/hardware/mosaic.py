@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, field_validator
 
+from tilewire.hardware.blocked import Blocked, block
 from tilewire.hardware.fabric import (
     EAST,
     NORTH,
@@ -71,6 +72,7 @@ class MosaicDescription(Record):
     grid: tuple[int, int]
     neurons_per_tile: int = Field(ge=1, le=4096)
     channels: Channels
+    blocked: tuple[Blocked, ...] = ()
     technology: str | None = None
 
     @field_validator("grid")
@@ -85,7 +87,8 @@ class MosaicDescription(Record):
         widths = {
             key: _sides(getattr(self.channels, key)) for key in ("router", "tile_in", "tile_out", "corner", "edge")
         }
-        return mosaic(self.grid, self.neurons_per_tile, **widths, technology=technology, name=self.name)
+        fabric = mosaic(self.grid, self.neurons_per_tile, **widths, technology=technology, name=self.name)
+        return block(fabric, self.blocked)
 
 
 def _sides(width: object) -> dict[str, int] | None:
