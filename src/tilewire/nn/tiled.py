@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from tilewire.connectivity import Connectivity
 from tilewire.errors import HardwareError, UsageError
 from tilewire.hardware.fabric import TileFabric
 from tilewire.kernels.blocks import DEAD, Blocks
@@ -124,6 +125,12 @@ class TiledRSNN(nn.Module):
         """Weights of the branch slots, float32 [slots, S], sharing memory with ``w_rec``."""
         view: NDArray[np.float32] = self.w_rec.detach().numpy()[self.n_local :]
         return view
+
+    def live_branches(self) -> Connectivity:
+        """The branches between tiles as a connectivity."""
+        table = self.branches
+        live = table.tile != DEAD
+        return Connectivity.of(table.source[live], table.tile[live], table.n_sources, table.n_tiles)
 
     def parameters_used(self) -> int:
         """Trainable synapses: input rows, own-tile crossbars without the silent entries, live branches."""

@@ -18,9 +18,9 @@ from tilewire.rewire.grow import GrowRule, uniform
 
 @dataclass(frozen=True, eq=False)
 class Rewired:
-    """One rewiring step, counted in branches: ``killed`` died, ``born`` int64 [n] = slots of newborn ones, ``missing`` stay empty."""
+    """One rewiring step, counted in branches: slots ``killed`` and ``born`` int64 [n]; ``missing`` slots stay empty."""
 
-    killed: int
+    killed: NDArray[np.int64]
     born: NDArray[np.int64]
     missing: int
 
@@ -63,10 +63,10 @@ class Rewiring:
             self.state.remove(int(table.source[slot]), int(table.tile[slot]))
         table.tile[dies] = DEAD
         weight[dies] = 0.0
-        return self.grow(weight, positions, weights, killed=int(dies.sum()))
+        return self.grow(weight, positions, weights, killed=np.flatnonzero(dies))
 
     def grow(
-        self, weight: NDArray[np.float32], positions: np.random.Generator, weights: np.random.Generator, killed: int = 0
+        self, weight: NDArray[np.float32], positions: np.random.Generator, weights: np.random.Generator, killed: NDArray[np.int64] | None = None
     ) -> Rewired:
         """Fill empty slots with branches that the budget admits."""
         table = self.table
@@ -75,4 +75,4 @@ class Rewiring:
         born = empty[: len(new)]
         table.source[born], table.tile[born] = new.source, new.target
         weight[born] = self.newborn((born.size, weight.shape[1]), weights)
-        return Rewired(killed, born, int(empty.size - born.size))
+        return Rewired(np.empty(0, np.int64) if killed is None else killed, born, int(empty.size - born.size))

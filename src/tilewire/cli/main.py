@@ -1,0 +1,75 @@
+"""The app, its verbs and what becomes of errors."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from typing import Annotated
+
+import typer
+
+from tilewire import __version__
+from tilewire.cli import data, hardware, mapping, running
+from tilewire.cli.output import INTERNAL, INTERRUPTED, OK, emit, log
+from tilewire.errors import ConfigError, TilewireError
+
+app = typer.Typer(
+    name="tilewire",
+    help="Train sparse neural networks that fit the chip.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    epilog="Exit codes: 0 ok, 1 anything but `fits`, 2 usage, 3 internal. Every verb takes --json.",
+)
+app.add_typer(hardware.app, name="hw")
+app.add_typer(data.app, name="data")
+for verb in (running.run, mapping.check, mapping.map_verb, mapping.size, mapping.partition, running.report):
+    app.command(name=verb.__name__.removesuffix("_verb"))(verb)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"tilewire {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")] = False,
+) -> None:
+    pass
+
+
+def _failed(error: TilewireError, as_json: bool) -> int:
+    if as_json:
+        content = {"type": type(error).__name__, "message": error.message, "where": error.where, "fix": error.hint}
+        faults = [vars(fault) for fault in error.faults] if isinstance(error, ConfigError) else []
+        emit({"error": content | ({"faults": faults} if faults else {})})
+    log(f"tilewire: {error}")
+    return error.exit_code
+
+
+def main() -> None:
+    """Entry point: runs a verb and turns errors into a text, an exit code and, if asked, JSON."""
+    arguments = sys.argv[1:]
+    debug = "--debug" in arguments
+    # The flag may stand anywhere; the app itself declares it for the help text.
+    sys.argv[1:] = [argument for argument in arguments if argument != "--debug"]
+    code: int | None = OK
+    try:
+        app(standalone_mode=True)
+    except TilewireError as error:
+        if debug:
+            traceback.print_exc()
+        code = _failed(error, "--json" in arguments)
+    except KeyboardInterrupt:
+        log("tilewire: stopped")
+        code = INTERRUPTED
+    except Exception as error:  # noqa: BLE001 - the last line of defence: no traceback without --debug
+        if debug:
+            traceback.print_exc()
+        log(f"tilewire: internal error: {type(error).__name__}: {error}\n  fix: please report it with the output of --debug")
+        code = INTERNAL
+    sys.exit(code)

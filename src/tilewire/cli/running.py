@@ -1,0 +1,62 @@
+"""``tilewire run`` and ``tilewire report``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from tilewire.cli.output import NOT_FITS, OK, Json, emit, log, say, table
+from tilewire.errors import RunError
+
+
+def run(
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="A recipe file, or the name of a packaged recipe.")],
+    out: Annotated[Path | None, typer.Option("--out", help="Run folder; default runs/RECIPE.")] = None,
+    settings: Annotated[list[str] | None, typer.Option("--set", help="key=value changes, e.g. train.epochs=10.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
+    json: Json = False,
+) -> None:
+    """Place, train, route, check, price and report in one folder. Ctrl-C saves; the same command continues."""
+    from tilewire.config import load_recipe
+    from tilewire.run import Interrupted, execute
+    from tilewire.terminal import observe
+
+    loaded = load_recipe(recipe, settings or [])
+    folder = out or Path("runs") / Path(recipe).stem
+    try:
+        with observe(loaded.train.epochs, quiet=quiet) as observer:
+            evaluation = execute(loaded, folder, observer)
+    except Interrupted as error:
+        again = " ".join(["tilewire run", recipe, *(f"--set {text}" for text in settings or []), f"--out {folder}"])
+        raise Interrupted(error.message, where=error.where, hint=f"continue with: {again}") from error
+    if json:
+        emit(evaluation)
+    else:
+        _show(evaluation, folder)
+    raise typer.Exit(OK if evaluation["verdict"] == "fits" else NOT_FITS)
+
+
+def _show(evaluation: dict[str, Any], folder: Path) -> None:
+    objectives = evaluation["objectives"].items()
+    table("", ("objective", "value", "unit"), [(name, entry["value"], entry["unit"]) for name, entry in objectives])
+    say(f"verdict: {evaluation['verdict']}")
+    for violation in evaluation["mapping"]["violations"][:5]:
+        say(f"  {violation['where']}: {violation['load']} nets, {violation['limit']} channels")
+    say(f"report: {folder / 'report.html'}")
+
+
+def report(
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
+    json: Json = False,
+) -> None:
+    """Write the one-file HTML report of a run folder again."""
+    from tilewire.report.page import write_report
+
+    if not (folder / "evaluation.json").is_file():
+        raise RunError("no finished run here", where=str(folder), hint="the folder that `tilewire run` wrote")
+    path = write_report(folder)
+    if json:
+        return emit({"report": str(path)})
+    return log(f"report: {path}")

@@ -1,0 +1,181 @@
+"""Recipes: YAML -> a typed, frozen configuration; unknown keys are errors with the nearest name."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+from ruamel.yaml import YAML
+
+from tilewire.errors import ConfigError, Fault, UsageError, unknown
+from tilewire.yamlfile import Record, plain, read, validate
+
+_RECIPES = resources.files("tilewire") / "recipes"
+
+
+class DataConfig(Record):
+    """Which data, and how its time and channels are brought to the network."""
+
+    name: str = "mini-speech"
+    root: str | None = None
+    rebin: int = Field(default=1, ge=1, description="sum this many adjacent steps")
+    fold: int = Field(default=1, ge=1, description="k-fold channel mode: every k-th channel, each phase a sample, scored per utterance")
+    limit: int | None = Field(default=None, ge=1, description="use only the first samples of each split")
+
+
+class NeuronConfig(Record):
+    """Leaky integrate-and-fire neurons; tau in steps."""
+
+    tau: float = Field(default=16.0, gt=0)
+    threshold: float = Field(default=1.0, gt=0)
+    slope: float = Field(default=4.0, ge=0)
+    reset_gradient: bool = True
+
+
+class ReadoutConfig(Record):
+    """How output spikes become scores."""
+
+    kind: Literal["counts", "leaky"] = "counts"
+    per_class: int = Field(default=1, ge=1)
+    scale: float = Field(default=2.0, gt=0)
+    tau: float = Field(default=16.0, gt=0)
+
+
+class NetworkConfig(Record):
+    inputs: Literal["crossbar", "dense"] = "crossbar"
+    neuron: NeuronConfig = NeuronConfig()
+    readout: ReadoutConfig = ReadoutConfig()
+
+
+class BudgetConfig(Record):
+    """The budget that holds at every step; profile {hop class: density}."""
+
+    kind: str = "hop-profile"
+    profile: dict[int, float] = {}
+
+
+class RewireConfig(Record):
+    """Drop rule and newborn law; ``every`` in epochs, 0 = a static network."""
+
+    rule: str = "branch-threshold"
+    every: int = Field(default=1, ge=0)
+    threshold: float = Field(default=0.05, gt=0)
+    min_live: float = Field(default=0.625, ge=0, le=1)
+    alpha: float = Field(default=2.0, ge=0)
+
+
+class RateConfig(Record):
+    """Free band of mean rates in spikes per neuron and step, and the weight of leaving it."""
+
+    low: float = Field(default=0.01, ge=0, le=1)
+    high: float = Field(default=0.2, ge=0, le=1)
+    weight: float = Field(default=1.0, ge=0)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> RateConfig:
+        if self.low > self.high:
+            raise ValueError(f"low {self.low} is above high {self.high}")
+        return self
+
+
+class AugmentConfig(Record):
+    """Per training sample: shift by up to so many channels and steps, drop this share of spikes."""
+
+    channels: int = Field(default=0, ge=0)
+    steps: int = Field(default=0, ge=0)
+    drop: float = Field(default=0.0, ge=0, lt=1)
+
+
+class TrainConfig(Record):
+    """Adam with a constant rate for ``hold`` of the run, then a cosine to ``floor`` of it; gradient norm clipped."""
+
+    epochs: int = Field(default=30, ge=1)
+    batch: int = Field(default=32, ge=1)
+    lr: float = Field(default=0.006, gt=0)
+    hold: float = Field(default=0.3, ge=0, le=1)
+    floor: float = Field(default=0.1, ge=0, le=1)
+    clip: float = Field(default=1.0, gt=0)
+    rate: RateConfig = RateConfig()
+    augment: AugmentConfig = AugmentConfig()
+    save_every: int = Field(default=1, ge=1, description="epochs between checkpoints")
+
+
+class Recipe(Record):
+    """A whole run: hardware, data, network, budget, rewiring, training, mapping."""
+
+    seed: int = Field(default=1, ge=0, lt=1 << 63)
+    threads: int | None = Field(default=None, ge=1)
+    kernel: str | None = Field(default=None, description="kernel tier; the default is measured choice for the device")
+    hardware: str | dict[str, Any] = "mosaic-5x5-speech"
+    data: DataConfig = DataConfig()
+    network: NetworkConfig = NetworkConfig()
+    placement: str = "by-index"
+    router: Literal["one-turn", "negotiated"] = "one-turn"
+    budget: BudgetConfig = BudgetConfig()
+    rewire: RewireConfig = RewireConfig()
+    train: TrainConfig = TrainConfig()
+
+
+def recipes() -> list[str]:
+    """Names of the recipes that come with the package."""
+    return sorted(entry.name.removesuffix(".yaml") for entry in _RECIPES.iterdir() if entry.name.endswith(".yaml"))
+
+
+def locate(name: str) -> Path:
+    """Path of a recipe file or of a packaged recipe by name."""
+    path = Path(name)
+    if path.suffix in (".yaml", ".yml") or path.is_file():
+        return path
+    if name not in recipes():
+        raise UsageError(unknown("recipe", name, recipes()), hint="a path to a YAML file or the name of a recipe")
+    return Path(str(_RECIPES / f"{name}.yaml"))
+
+
+def _value(text: str, key: str) -> Any:
+    try:
+        return plain(YAML(typ="safe").load(text))
+    except Exception as error:  # noqa: BLE001 - any parser complaint is the user's text
+        raise UsageError(f"--set {key}: '{text}' is not a YAML value") from error
+
+
+def with_settings(document: Any, settings: Sequence[str]) -> Any:
+    """Apply ``key.sub=value`` settings (values are YAML) to a parsed document. Raises `UsageError` for malformed ones."""
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        if not equals or not key.strip():
+            raise UsageError(f"--set '{setting}' is not key=value", hint="for example --set train.epochs=10")
+        node, path = document, key.strip().split(".")
+        for part in path[:-1]:
+            if not isinstance(node.get(part), dict):
+                node[part] = {}
+            node = node[part]
+        node[path[-1]] = _value(text, key)
+    return document
+
+
+def load_recipe(name: str, settings: Sequence[str] = ()) -> Recipe:
+    """A recipe by name or path with settings applied. Raises `ConfigError` with every fault and its line."""
+    path = locate(name)
+    document = read(path)
+    if not isinstance(document, dict):
+        raise ConfigError(str(path), [Fault(str(path), "file", "holds no mapping of keys to values")])
+    recipe = validate(with_settings(document, settings), Recipe, str(path))
+    hardware = recipe.hardware
+    beside = path.parent / hardware if isinstance(hardware, str) else None
+    if beside is not None and beside.is_file():
+        return recipe.model_copy(update={"hardware": str(beside)})
+    return recipe
+
+
+def dump(recipe: Recipe) -> str:
+    """The resolved recipe as YAML, every default written out."""
+    stream = io.StringIO()
+    yaml = YAML(typ="safe")
+    yaml.default_flow_style = False
+    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
+    yaml.dump(recipe.model_dump(), stream)
+    return stream.getvalue()

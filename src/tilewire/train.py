@@ -1,0 +1,213 @@
+"""Training inside a budget: batches, loss, clipping, schedule, rewiring; stops and continues at any step, bit-identically."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional
+
+from tilewire.checkpoint import Arrays
+from tilewire.config import TrainConfig
+from tilewire.data.augment import augmented, plain_events
+from tilewire.data.record import EventPack
+from tilewire.errors import TrainingError
+from tilewire.mapping.budget import HopProfileState
+from tilewire.nn.readout import Readout, rate_hinge
+from tilewire.nn.tiled import TiledRSNN
+from tilewire.rewire.constrained import Constrained
+from tilewire.streams import stream
+
+EVALUATION_BATCH = 128
+
+
+@dataclass
+class Tally:
+    """Running sums of the current epoch; part of the checkpoint, so that a resumed epoch reports what an unbroken one does."""
+
+    samples: int = 0
+    correct: int = 0
+    loss: float = 0.0
+    spikes: float = 0.0
+
+
+@dataclass
+class Cursor:
+    """Where training stands: the next step to take."""
+
+    epoch: int = 0
+    step: int = 0
+    tally: Tally = field(default_factory=Tally)
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """One optimiser step, for progress bars."""
+
+    epoch: int
+    step: int
+    steps: int
+    loss: float
+    accuracy: float
+
+
+def learning_rate(step: int, steps: int, config: TrainConfig) -> float:
+    """Constant for ``hold`` of the run, then a cosine from lr down to floor * lr. Counted in optimiser steps throughout."""
+    start = config.hold * steps
+    if step <= start:
+        return config.lr
+    phase = (step - start) / max(steps - start, 1)
+    return config.lr * (config.floor + (1 - config.floor) * 0.5 * (1 + math.cos(math.pi * phase)))
+
+
+class Trainer:
+    """A network, its constraint and its data, advanced step by step."""
+
+    def __init__(
+        self, config: TrainConfig, constrained: Constrained, readout: Readout, train: EventPack, rewire_every: int, seed: int
+    ) -> None:
+        self.config, self.constrained, self.readout, self.data = config, constrained, readout, train
+        self.network: TiledRSNN = constrained.network
+        self.optimiser = constrained.optimiser
+        self.rewire_every, self.seed = rewire_every, seed
+        self.cursor = Cursor()
+        self.steps_per_epoch = math.ceil(len(train) / config.batch)
+
+    @property
+    def finished(self) -> bool:
+        return self.cursor.epoch >= self.config.epochs
+
+    @property
+    def global_step(self) -> int:
+        return self.cursor.epoch * self.steps_per_epoch + self.cursor.step
+
+    def epoch(self) -> Iterator[StepReport]:
+        """Steps from the cursor to the end of its epoch. The cursor stands after the reported step, so any pause is a clean one."""
+        order = stream(self.seed, "order", self.cursor.epoch).permutation(len(self.data))
+        while self.cursor.step < self.steps_per_epoch:
+            indices = order[self.cursor.step * self.config.batch :][: self.config.batch]
+            loss = self._step(indices)
+            self.cursor.step += 1
+            tally = self.cursor.tally
+            yield StepReport(self.cursor.epoch, self.cursor.step, self.steps_per_epoch, loss, tally.correct / tally.samples)
+
+    def _step(self, indices: NDArray[np.int64]) -> float:
+        config, cursor = self.config, self.cursor
+        rng = stream(self.seed, "augment", cursor.epoch, cursor.step)
+        events = augmented(self.data, indices, config.augment.channels, config.augment.steps, config.augment.drop, rng)
+        label = torch.from_numpy(self.data.label[indices].astype(np.int64))
+        counts, trains = self.network(events)
+        scores = self.readout(counts, trains)
+        rate = config.rate
+        loss = functional.cross_entropy(scores, label)
+        loss = loss + rate_hinge(counts, self.data.steps, rate.low, rate.high, rate.weight)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), config.clip)
+        if not (torch.isfinite(loss) and torch.isfinite(norm)):
+            raise self._diverged(float(loss.detach()))
+        total = config.epochs * self.steps_per_epoch
+        for group in self.optimiser.param_groups:
+            group["lr"] = learning_rate(self.global_step, total, config)
+        self.optimiser.step()
+        tally = cursor.tally
+        tally.samples += int(label.numel())
+        tally.correct += int((scores.argmax(dim=1) == label).sum())
+        tally.loss += float(loss.detach()) * int(label.numel())
+        tally.spikes += float(counts.detach().sum())
+        return float(loss.detach())
+
+    def _diverged(self, loss: float) -> TrainingError:
+        layers = [
+            name
+            for name, parameter in self.network.named_parameters()
+            if not torch.isfinite(parameter).all() or (parameter.grad is not None and not torch.isfinite(parameter.grad).all())
+        ]
+        return TrainingError(
+            f"loss is {loss} and the gradient of {', '.join(layers) or 'no single layer'} is not finite; no weight was changed",
+            where=f"epoch {self.cursor.epoch}, step {self.cursor.step}",
+            hint="a smaller train.lr, or a smaller rewire.threshold (the weight scale)",
+        )
+
+    def end_epoch(self, validation: EventPack | None) -> dict[str, Any]:
+        """Rewire if due, measure, move the cursor to the next epoch; the metrics record of the epoch."""
+        tally, epoch = self.cursor.tally, self.cursor.epoch
+        rewired = None
+        # Never after the last epoch: newborn branches would enter the final network untrained.
+        if self.rewire_every and (epoch + 1) % self.rewire_every == 0 and epoch + 1 < self.config.epochs:
+            rewired = self.constrained.step()
+        excess = self.constrained.excess()
+        record = {
+            "epoch": epoch,
+            "loss": tally.loss / tally.samples,
+            "train_accuracy": tally.correct / tally.samples,
+            "validation_accuracy": accuracy(self.network, self.readout, validation) if validation is not None else None,
+            "rate": tally.spikes / (tally.samples * self.data.steps * self.network.fabric.n_neurons),
+            "lr": float(self.optimiser.param_groups[0]["lr"]),
+            "killed": int(rewired.killed.size) if rewired else 0,
+            "born": int(rewired.born.size) if rewired else 0,
+            "missing": rewired.missing if rewired else 0,
+            "excess": excess.worst,
+            "density": self._density(),
+        }
+        self.cursor = Cursor(epoch + 1)
+        return record
+
+    def _density(self) -> dict[str, float]:
+        """Share of the available branches that live, per hop class."""
+        fabric, live = self.network.fabric, self.network.live_branches()
+        distance = fabric.hop_distance[live.source // fabric.neurons_per_tile, live.target]
+        return {
+            str(d): float((distance == d).sum()) / (pairs * fabric.neurons_per_tile) for d, pairs in fabric.hop_classes.items()
+        }
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Everything that changes while training: weights, moments, wiring."""
+        found = {f"weight.{name}": value.detach().numpy() for name, value in self.network.named_parameters()}
+        found |= {"wiring.source": self.network.branches.source, "wiring.tile": self.network.branches.tile}
+        for name, parameter in self.network.named_parameters():
+            for key, value in self.optimiser.state.get(parameter, {}).items():
+                found[f"moment.{name}.{key}"] = value.detach().numpy()
+        return found
+
+    def state(self) -> dict[str, Any]:
+        return {"cursor": asdict(self.cursor), "rewiring_steps": self.constrained.steps}
+
+    def restore(self, arrays: Arrays, state: dict[str, Any]) -> None:
+        """Continue from a checkpoint of the same configuration."""
+        with torch.no_grad():
+            for name, parameter in self.network.named_parameters():
+                parameter.copy_(torch.from_numpy(arrays[f"weight.{name}"]))
+                moments = {
+                    key.rsplit(".", 1)[1]: torch.from_numpy(np.array(value))
+                    for key, value in arrays.items()
+                    if key.startswith(f"moment.{name}.")
+                }
+                if moments:
+                    self.optimiser.state[parameter] = moments
+        table = self.network.branches
+        table.source[:], table.tile[:] = arrays["wiring.source"], arrays["wiring.tile"]
+        self.constrained.restart(state["rewiring_steps"])
+        cursor = state["cursor"]
+        self.cursor = Cursor(cursor["epoch"], cursor["step"], Tally(**cursor["tally"]))
+
+
+def scores_of(network: TiledRSNN, readout: Readout, data: EventPack) -> NDArray[np.float32]:
+    """Scores [samples, classes] under the training arithmetic, no augmentation."""
+    parts = []
+    with torch.no_grad():
+        for start in range(0, len(data), EVALUATION_BATCH):
+            indices = np.arange(start, min(start + EVALUATION_BATCH, len(data)))
+            parts.append(readout(*network(plain_events(data, indices))).numpy())
+    return np.concatenate(parts)
+
+
+def accuracy(network: TiledRSNN, readout: Readout, data: EventPack) -> float:
+    """Share of samples whose highest score is their label."""
+    return float((scores_of(network, readout, data).argmax(axis=1) == data.label).mean())
