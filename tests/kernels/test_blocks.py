@@ -21,10 +21,24 @@ def test_order_groups_live_slots_in_slot_order(n, n_groups, seed):
     np.testing.assert_array_equal(np.diff(got.ptr), np.bincount(key, minlength=n_groups + 1)[:n_groups])
 
 
+@settings(deadline=None, max_examples=60)
+@given(st.integers(0, 40), st.integers(1, 5), st.integers(1, 5), st.integers(0, 99))
+def test_orders_are_lexicographic(n, n_sources, n_tiles, seed):
+    rng = np.random.default_rng(seed)
+    blocks = Blocks(rng.integers(0, n_sources, n), rng.integers(-1, n_tiles, n), n_sources, n_tiles, 4)
+    source, tile = blocks.source.tolist(), blocks.tile.tolist()
+    live = [p for p in range(n) if tile[p] >= 0]
+    assert blocks.by_source().block.tolist() == sorted(live, key=lambda p: (source[p], tile[p], p))
+    assert blocks.by_tile().block.tolist() == sorted(live, key=lambda p: (tile[p], source[p], p))
+    np.testing.assert_array_equal(
+        np.diff(blocks.by_tile().ptr), np.bincount([tile[p] for p in live], minlength=n_tiles)
+    )
+
+
 def test_orders_leave_dead_slots_out():
     blocks = Blocks(np.array([2, 0, 2, 1]), np.array([1, -1, 0, 1]), 3, 2, 4)
-    assert (blocks.by_source().ptr.tolist(), blocks.by_source().block.tolist()) == ([0, 0, 1, 3], [3, 0, 2])
-    assert (blocks.by_tile().ptr.tolist(), blocks.by_tile().block.tolist()) == ([0, 1, 3], [2, 0, 3])
+    assert (blocks.by_source().ptr.tolist(), blocks.by_source().block.tolist()) == ([0, 0, 1, 3], [3, 2, 0])
+    assert (blocks.by_tile().ptr.tolist(), blocks.by_tile().block.tolist()) == ([0, 1, 3], [2, 3, 0])
     assert (len(blocks), blocks.neurons) == (4, 8)
 
 

@@ -12,9 +12,7 @@ from tilewire.kernels.events import SpikeEvents
 
 
 @settings(deadline=None, max_examples=60)
-@given(
-    st.tuples(st.integers(0, 4), st.integers(1, 5), st.integers(0, 6)), st.integers(0, 99), st.floats(0, 1)
-)
+@given(st.tuples(st.integers(0, 4), st.integers(1, 5), st.integers(0, 6)), st.integers(0, 99), st.floats(0, 1))
 def test_dense_round_trip_and_totals(shape, seed, rate):
     rng = np.random.default_rng(seed)
     dense = (rng.integers(1, 9, shape) * (rng.random(shape) < rate)).astype(np.float32)

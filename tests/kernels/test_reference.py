@@ -34,12 +34,7 @@ def dense_network(case_args, activation):
     v = z = torch.zeros(events.batch, recurrent.neurons, dtype=w_in.dtype)
     out = []
     for t in range(events.steps):
-        v = (
-            lif.leak * v
-            + x[:, t] @ win
-            + z @ wrec
-            - lif.threshold * (z if lif.reset_gradient else z.detach())
-        )
+        v = lif.leak * v + x[:, t] @ win + z @ wrec - lif.threshold * (z if lif.reset_gradient else z.detach())
         z = activation(v)
         out.append(z)
     return torch.stack(out, 1)
@@ -89,9 +84,7 @@ def test_gradient_is_the_true_one_of_the_soft_network(make_case, seed):
         direction = torch.from_numpy(rng.normal(size=weight.shape))
         move = {"w_in": case.w_in, "w_rec": case.w_rec}
         ends = [loss(**{**move, name: move[name] + h * direction})[0] for h in (1e-6, -1e-6)]
-        assert float((weight.grad * direction).sum()) == pytest.approx(
-            float(ends[0] - ends[1]) / 2e-6, rel=1e-5
-        )
+        assert float((weight.grad * direction).sum()) == pytest.approx(float(ends[0] - ends[1]) / 2e-6, rel=1e-5)
 
 
 def test_reset_gradient_switch_changes_the_gradient_only(make_case):

@@ -15,7 +15,7 @@ DEAD = -1
 
 @dataclass(frozen=True, eq=False)
 class Order:
-    """Live blocks grouped by a key: group k is ``block[ptr[k] : ptr[k + 1]]``, slots ascending inside it."""
+    """Live blocks grouped by a key: group k is ``block[ptr[k] : ptr[k + 1]]`` with ``ptr`` [groups + 1]."""
 
     ptr: NDArray[np.int64]
     block: NDArray[np.int64]
@@ -56,9 +56,7 @@ class Blocks:
     def check(self) -> None:
         """Raise ``UsageError`` unless every live block lies inside the network, O(P)."""
         if min(self.n_sources, self.n_tiles) < 0 or self.tile_size < 1:
-            raise UsageError(
-                f"blocks: {self.n_sources} sources, {self.n_tiles} tiles of {self.tile_size} neurons"
-            )
+            raise UsageError(f"blocks: {self.n_sources} sources, {self.n_tiles} tiles of {self.tile_size} neurons")
         if self.source.ndim != 1 or self.source.shape != self.tile.shape:
             raise UsageError(f"blocks: {self.source.shape} sources but {self.tile.shape} tiles")
         live = self.tile != DEAD
@@ -73,16 +71,18 @@ class Blocks:
             )
 
     def by_source(self) -> Order:
-        """Live blocks grouped by source, ``ptr`` [n_sources + 1]."""
-        return order(np.where(self.tile == DEAD, self.n_sources, self.source), self.n_sources)
+        """Live blocks grouped by source; in a group the tiles ascend, equal tiles in slot order."""
+        tile = np.where(self.tile == DEAD, np.int32(self.n_tiles), self.tile)
+        return _grouped(self.source, self.n_sources, order(tile, self.n_tiles).block)
 
     def by_tile(self) -> Order:
-        """Live blocks grouped by destination tile, ``ptr`` [n_tiles + 1]."""
-        return order(np.where(self.tile == DEAD, self.n_tiles, self.tile), self.n_tiles)
+        """Live blocks grouped by destination tile; in a group the sources ascend, equal ones in slot order."""
+        live = np.flatnonzero(self.tile != DEAD)
+        return _grouped(self.tile, self.n_tiles, live[order(self.source[live], self.n_sources).block])
 
 
 def order(key: NDArray[np.integer], n_groups: int) -> Order:
-    """Group slots by ``key``; slots whose key is >= ``n_groups`` are left out. O(P + n_groups)."""
+    """Group slots by ``key``, ascending inside a group; keys >= ``n_groups`` are left out. O(P + n_groups)."""
     ptr = np.zeros(n_groups + 1, np.int64)
     np.cumsum(np.bincount(key, minlength=n_groups)[:n_groups], out=ptr[1:])
     # numpy's stable sort is a radix sort, hence linear, for 16-bit keys only
@@ -90,3 +90,9 @@ def order(key: NDArray[np.integer], n_groups: int) -> Order:
     if n_groups > 0xFFFF:
         block = block[np.argsort((key[block] >> 16).astype(np.uint16), kind="stable")]
     return Order(ptr, block[: ptr[-1]])
+
+
+def _grouped(key: NDArray[np.int32], n_groups: int, slots: NDArray[np.int64]) -> Order:
+    """Group the listed slots by key, keeping their sequence inside a group."""
+    groups = order(key[slots], n_groups)
+    return Order(groups.ptr, slots[groups.block])

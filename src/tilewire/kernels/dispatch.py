@@ -9,6 +9,7 @@ from typing import Any
 from tilewire.errors import UsageError, unknown
 
 TIERS: dict[str, str] = {
+    "numba": "tilewire.kernels.event_driven:rsnn_event_driven",
     "reference": "tilewire.kernels.reference:rsnn_reference",
 }
 """Tier name -> ``module:function`` with the signature of ``rsnn`` less ``tier``; a new tier is one line."""

@@ -63,9 +63,7 @@ class SpikeEvents:
     def from_dense(counts: NDArray[np.generic]) -> SpikeEvents:
         """Events of a dense array [B, T, I]: one for every non-zero entry."""
         if counts.ndim != 3 or counts.shape[1] < 1:
-            raise UsageError(
-                f"spike events need an array [batch, steps >= 1, channels], not {list(counts.shape)}"
-            )
+            raise UsageError(f"spike events need an array [batch, steps >= 1, channels], not {list(counts.shape)}")
         batch, steps, channels = counts.shape
         flat = counts.reshape(batch * steps, channels)
         cell, channel = np.nonzero(flat)

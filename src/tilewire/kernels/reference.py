@@ -52,8 +52,6 @@ class TileGather:
     def __call__(self, sources: Tensor) -> Tensor:
         """Drive of all neurons, [B, N]."""
         n_tiles, _, size = self.weight.shape
-        if self.weight.shape[1] == 0:
-            return sources.new_zeros(len(sources), n_tiles * size)
         gathered = sources[:, self.source].transpose(0, 1)
         return torch.bmm(gathered, self.weight).transpose(0, 1).reshape(len(sources), n_tiles * size)
 

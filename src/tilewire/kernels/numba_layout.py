@@ -1,0 +1,105 @@
+"""Packed weights as the event-driven kernels read them: contiguous rows, by source and by tile."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from tilewire.kernels.blocks import Blocks
+from tilewire.kernels.numba_vector import TAIL
+
+
+class Rows(NamedTuple):
+    """Weights grouped by source. Source s owns the rows ``ptr[s] .. ptr[s + 1] - 1``; row r goes to the neurons
+    from ``to[r]`` on and lies at ``weight[at[r] : at[r + 1]]``. Blocks of one source on neighbouring tiles share a
+    row, so a dense source is one row. Rows are padded with zeros to a multiple of ``TAIL``.
+    """
+
+    ptr: NDArray[np.int64]
+    to: NDArray[np.int64]
+    at: NDArray[np.int64]
+    weight: NDArray[Any]
+
+
+class Fans(NamedTuple):
+    """Weights grouped by destination tile: tile q owns the blocks ``ptr[q] .. ptr[q + 1] - 1``; block k comes from
+    ``source[k]`` and lies at ``weight[k * stride : (k + 1) * stride]``, padded with zeros.
+    """
+
+    ptr: NDArray[np.int64]
+    source: NDArray[np.int32]
+    stride: int
+    weight: NDArray[Any]
+
+
+class Places(NamedTuple):
+    """Where the weights of slot ``block[k]`` lie in a ``Rows`` buffer: at ``place[k]``."""
+
+    block: NDArray[np.int64]
+    place: NDArray[np.int64]
+
+
+def by_source(blocks: Blocks, weight: NDArray[Any]) -> tuple[Rows, Places]:
+    """Lay the weights [P, S] out by source, O(P S)."""
+    order = blocks.by_source()
+    to, at, ptr, place = _rows(order.ptr, blocks.tile[order.block], blocks.tile_size)
+    flat = np.zeros(at[-1], weight.dtype)
+    _pack(flat, weight, order.block, place)
+    return Rows(ptr, to, at, flat), Places(order.block, place)
+
+
+def by_tile(blocks: Blocks, weight: NDArray[Any]) -> Fans:
+    """Lay the weights [P, S] out by destination tile, O(P S)."""
+    order = blocks.by_tile()
+    stride = -(-blocks.tile_size // TAIL) * TAIL
+    flat = np.zeros(len(order.block) * stride, weight.dtype)
+    _pack(flat, weight, order.block, np.arange(len(order.block)) * stride)
+    return Fans(order.ptr, blocks.source[order.block], stride, flat)
+
+
+def unpack(places: Places, partial: NDArray[Any], slots: int, size: int) -> NDArray[Any]:
+    """Sum the private buffers [threads, n] in thread order and bring them back to slots, [P, S]."""
+    total = np.zeros((slots, size), partial.dtype)
+    _unpack(total, partial, places.block, places.place)
+    return total
+
+
+@njit(cache=True)
+def _rows(
+    ptr: NDArray[np.int64], tile: NDArray[np.int32], size: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Merge the blocks of one source on neighbouring tiles; return (to, at, row ptr, place of each block)."""
+    to = np.empty(tile.size, np.int64)
+    at = np.zeros(tile.size + 1, np.int64)
+    row_ptr = np.zeros(ptr.size, np.int64)
+    place = np.empty(tile.size, np.int64)
+    rows, end = 0, 0
+    for s in range(ptr.size - 1):
+        for k in range(ptr[s], ptr[s + 1]):
+            if k == ptr[s] or tile[k] != tile[k - 1] + 1:
+                end = -(-end // TAIL) * TAIL
+                to[rows], at[rows] = tile[k] * size, end
+                rows += 1
+            place[k] = end
+            end += size
+        row_ptr[s + 1] = rows
+    at[rows] = -(-end // TAIL) * TAIL
+    return to[:rows], at[: rows + 1], row_ptr, place
+
+
+@njit(cache=True)
+def _pack(flat: NDArray[Any], weight: NDArray[Any], block: NDArray[np.int64], place: NDArray[np.int64]) -> None:
+    for k in range(block.size):
+        for j in range(weight.shape[1]):
+            flat[place[k] + j] = weight[block[k], j]
+
+
+@njit(cache=True)
+def _unpack(total: NDArray[Any], partial: NDArray[Any], block: NDArray[np.int64], place: NDArray[np.int64]) -> None:
+    for k in range(block.size):
+        for j in range(total.shape[1]):
+            for p in range(partial.shape[0]):
+                total[block[k], j] += partial[p, place[k] + j]
