@@ -1,0 +1,55 @@
+"""Sizing: the smallest channel widths that carry given nets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tilewire.connectivity import Connectivity
+from tilewire.hardware.fabric import OPPOSITE, PORTS, TileFabric
+from tilewire.mapping.one_turn import route_one_turn
+from tilewire.mapping.routing import ROUTER_LINK, TILE_IN_LINK
+from tilewire.mapping.trees import loads
+
+Ints = NDArray[np.int32]
+TILE_OUT_LINK = 2
+
+
+@dataclass(frozen=True)
+class Size:
+    """Widths in channels and device memory M of the chip that has them; ``lower_bound`` holds proven bounds of the same figures."""
+
+    router: int
+    tile_in: int
+    tile_in_sides: dict[str, int] | None
+    tile_out: int
+    memory_devices: int
+    lower_bound: dict[str, int]
+
+
+def side_loads(fabric: TileFabric, load: Ints) -> dict[str, int]:
+    """Widest tile input per side, for the sides that tiles of this family have."""
+    into = fabric.link_class == TILE_IN_LINK
+    side = OPPOSITE[fabric.link_port[into]]
+    return {PORTS[s]: int(load[into][side == s].max(initial=0)) for s in np.unique(side).tolist()}
+
+
+def out_width(fabric: TileFabric, load: Ints, sized: bool) -> int:
+    """Width of the widest tile output: what the nets need, or what the chip has."""
+    out = fabric.link_class == TILE_OUT_LINK
+    return int((load if sized else fabric.capacity)[out].max(initial=0))
+
+
+def size_one_turn(fabric: TileFabric, branches: Connectivity, placement: Ints, *, tile_out_sized: bool = False) -> Size:
+    """Smallest widths under the fixed paths: they have no choice, so the widths are their own lower bounds.
+
+    ``memory_devices`` is M of the homogeneous chip, each tile side, corner and edge router kind at its own widest load.
+    """
+    load = loads(fabric, route_one_turn(fabric, branches, placement))
+    sides = side_loads(fabric, load)
+    router, tile_in = int(load[fabric.link_class == ROUTER_LINK].max(initial=0)), max(sides.values(), default=0)
+    devices = fabric.memory(fabric.widths_for(load, tile_out_sized=tile_out_sized)).total
+    bound = {"router": router, "tile_in": tile_in, "memory_devices": devices}
+    return Size(router, tile_in, sides, out_width(fabric, load, tile_out_sized), devices, bound)
