@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,6 +41,12 @@ def out_width(fabric: TileFabric, load: Ints, sized: bool) -> int:
     """Width of the widest tile output: what the nets need, or what the chip has."""
     out = fabric.link_class == TILE_OUT_LINK
     return int((load if sized else fabric.capacity)[out].max(initial=0))
+
+
+def link_widths(fabric: TileFabric, router: int, tile_in: Mapping[str, int]) -> Ints:
+    """Channels per link, int32 [links], of a chip with one router width and one tile input width per side; 0 out of tiles."""
+    side = np.array([tile_in.get(name, 0) for name in PORTS])[OPPOSITE[fabric.link_port]]
+    return np.choose(fabric.link_class, [router, side, 0]).astype(np.int32)
 
 
 def size_one_turn(fabric: TileFabric, branches: Connectivity, placement: Ints, *, tile_out_sized: bool = False) -> Size:
