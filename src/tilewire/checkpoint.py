@@ -63,7 +63,9 @@ def replace_file(path: Path, content: bytes) -> None:
         _fsync_folder(path.parent)
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        raise RunError(f"could not write: {error.strerror}", where=str(path), hint="free space or permissions") from error
+        raise RunError(
+            f"could not write: {error.strerror}", where=str(path), hint="free space or permissions"
+        ) from error
 
 
 def save(folder: Path, step: int, arrays: Arrays, state: Mapping[str, Any]) -> Path:
@@ -80,7 +82,10 @@ def save(folder: Path, step: int, arrays: Arrays, state: Mapping[str, Any]) -> P
         temporary.mkdir()
         blob = safetensors.save({name: np.ascontiguousarray(value) for name, value in arrays.items()})
         text = json.dumps(dict(state), sort_keys=True).encode()
-        digests = {"state.safetensors": hashlib.sha256(blob).hexdigest(), "state.json": hashlib.sha256(text).hexdigest()}
+        digests = {
+            "state.safetensors": hashlib.sha256(blob).hexdigest(),
+            "state.json": hashlib.sha256(text).hexdigest(),
+        }
         write_file(temporary / "state.safetensors", blob)
         write_file(temporary / "state.json", text)
         write_file(temporary / "sha256.json", json.dumps(digests, sort_keys=True).encode())
@@ -93,7 +98,9 @@ def save(folder: Path, step: int, arrays: Arrays, state: Mapping[str, Any]) -> P
         shutil.rmtree(temporary, ignore_errors=True)
         reason = error.strerror or str(error)
         raise RunError(
-            f"checkpoint not saved: {reason}; earlier checkpoints are intact", where=str(final), hint="free disk space and run again"
+            f"checkpoint not saved: {reason}; earlier checkpoints are intact",
+            where=str(final),
+            hint="free disk space and run again",
         ) from error
     for _, old in _listed(folder)[:-KEEP]:
         shutil.rmtree(old, ignore_errors=True)
@@ -135,7 +142,11 @@ def load_latest(folder: Path) -> tuple[Checkpoint | None, list[str]]:
         except RunError as error:
             warnings.append(f"{error}; falling back to the one before it")
     if listed:
-        raise RunError("no readable checkpoint: " + " | ".join(warnings), where=str(folder), hint="start in a new folder with --out")
+        raise RunError(
+            "no readable checkpoint: " + " | ".join(warnings),
+            where=str(folder),
+            hint="start in a new folder with --out",
+        )
     return None, warnings
 
 
@@ -154,13 +165,17 @@ def lock(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
     except OSError as error:
-        raise RunError(f"cannot use the run folder: {error.strerror}", where=str(folder), hint="another --out") from error
+        raise RunError(
+            f"cannot use the run folder: {error.strerror}", where=str(folder), hint="another --out"
+        ) from error
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise RunError(
-                "another process is using this run folder", where=str(folder), hint="wait for it, or choose another --out"
+                "another process is using this run folder",
+                where=str(folder),
+                hint="wait for it, or choose another --out",
             ) from error
         yield
     finally:

@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 from ruamel.yaml import YAML
 
 from tilewire.errors import ConfigError, Fault, UsageError, unknown
-from tilewire.yamlfile import Record, plain, read, validate
+from tilewire.yamlfile import Record, read, validate, with_settings
 
 _RECIPES = resources.files("tilewire") / "recipes"
 
@@ -23,7 +23,14 @@ class DataConfig(Record):
     name: str = "mini-speech"
     root: str | None = None
     rebin: int = Field(default=1, ge=1, description="sum this many adjacent steps")
-    fold: int = Field(default=1, ge=1, description="k-fold channel mode: every k-th channel, each phase a sample, scored per utterance")
+    fold: int = Field(
+        default=1,
+        ge=1,
+        description="k-fold channel mode: every k-th channel, each phase a sample, scored per utterance",
+    )
+    options: dict[str, Any] = Field(
+        default={}, description="what the loader of this data set takes, e.g. words of the pairs task"
+    )
     limit: int | None = Field(default=None, ge=1, description="use only the first samples of each split")
 
 
@@ -46,6 +53,8 @@ class ReadoutConfig(Record):
 
 
 class NetworkConfig(Record):
+    """Neurons, where the inputs enter, how the outputs are read."""
+
     inputs: Literal["crossbar", "dense"] = "crossbar"
     neuron: NeuronConfig = NeuronConfig()
     readout: ReadoutConfig = ReadoutConfig()
@@ -55,7 +64,7 @@ class BudgetConfig(Record):
     """The budget that holds at every step; profile {hop class: density}."""
 
     kind: str = "hop-profile"
-    profile: dict[int, float] = {}
+    profile: dict[int, float] = Field(default={})
 
 
 class RewireConfig(Record):
@@ -133,28 +142,6 @@ def locate(name: str) -> Path:
     if name not in recipes():
         raise UsageError(unknown("recipe", name, recipes()), hint="a path to a YAML file or the name of a recipe")
     return Path(str(_RECIPES / f"{name}.yaml"))
-
-
-def _value(text: str, key: str) -> Any:
-    try:
-        return plain(YAML(typ="safe").load(text))
-    except Exception as error:  # noqa: BLE001 - any parser complaint is the user's text
-        raise UsageError(f"--set {key}: '{text}' is not a YAML value") from error
-
-
-def with_settings(document: Any, settings: Sequence[str]) -> Any:
-    """Apply ``key.sub=value`` settings (values are YAML) to a parsed document. Raises `UsageError` for malformed ones."""
-    for setting in settings:
-        key, equals, text = setting.partition("=")
-        if not equals or not key.strip():
-            raise UsageError(f"--set '{setting}' is not key=value", hint="for example --set train.epochs=10")
-        node, path = document, key.strip().split(".")
-        for part in path[:-1]:
-            if not isinstance(node.get(part), dict):
-                node[part] = {}
-            node = node[part]
-        node[path[-1]] = _value(text, key)
-    return document
 
 
 def load_recipe(name: str, settings: Sequence[str] = ()) -> Recipe:

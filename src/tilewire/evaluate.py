@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,29 +9,125 @@ import numpy as np
 from numpy.typing import NDArray
 
 import tilewire
+from tilewire.data.baseline import linear_on_counts
+from tilewire.data.record import EventPack, utterance_scores
 from tilewire.hardware.description import fabric_hash
 from tilewire.mapping.nets import Nets
 from tilewire.mapping.placement import of_neurons, place
 from tilewire.mapping.routing import Mapping, map_nets, save_mapping
+from tilewire.nn.inference import Inference, infer_network
 from tilewire.streams import stream
 
 if TYPE_CHECKING:
-    from tilewire.data.record import EventPack
     from tilewire.run import Parts
 
-MAXIMISE, MINIMISE, INFORM = "maximise", "minimise", "inform"
+MAXIMISE, MINIMISE, REPORT = "maximise", "minimise", "report"
 
 
-def objective(value: float | int | None, unit: str, sense: str, source: str) -> dict[str, Any]:
-    """One objective as `evaluation.json` holds it."""
+def objective(value: float | None, unit: str, sense: str, source: str) -> dict[str, Any]:
+    """One objective as ``evaluation.json`` holds it; None is a figure that cannot be known, its source says why."""
     return {"value": value, "unit": unit, "sense": sense, "source": source}
 
 
-def map_network(parts: Parts, rate: NDArray[np.float64] | None) -> tuple[Mapping, Nets]:
-    """Place and route the trained branches as the recipe says."""
+def map_network(parts: Parts, rate: NDArray[np.float64]) -> tuple[Mapping, Nets]:
+    """Place and route the trained branches as the recipe says; ``rate`` [neurons] in spikes per step."""
     fabric, recipe = parts.fabric, parts.recipe
     nets = Nets.of(parts.trainer.network.live_branches(), rate=rate)
     rng = stream(recipe.seed, "mapping")
     tile_of_group = place(fabric, nets.branches, method=recipe.placement, rate=rate, rng=rng)
     placement = of_neurons(tile_of_group, fabric.n_neurons, fabric.neurons_per_tile)
     return map_nets(fabric, nets, placement, router=recipe.router, rng=rng), nets
+
+
+def score(parts: Parts, split: str, inference: Inference) -> tuple[float, NDArray[np.int64]]:
+    """Accuracy per utterance and the confusion matrix [label, answer] of one split."""
+    data = parts.data.splits[split]
+    utterance = parts.utterance[split]
+    scores = utterance_scores(inference.scores, utterance) if parts.recipe.data.fold > 1 else inference.scores
+    label = _label_of(data, utterance)
+    answer = scores.argmax(axis=1)
+    confusion = np.zeros((len(parts.data.classes),) * 2, np.int64)
+    np.add.at(confusion, (label, answer), 1)
+    return float((answer == label).mean()), confusion
+
+
+def _label_of(data: EventPack, utterance: NDArray[np.int64]) -> NDArray[np.int64]:
+    label = np.zeros(int(utterance.max(initial=-1)) + 1, np.int64)
+    label[utterance] = data.label
+    return label
+
+
+def evaluate(parts: Parts, folder: Path) -> dict[str, Any]:
+    """Infer every split, map, check, count; writes ``mapping.npz`` and returns the content of ``evaluation.json``."""
+    network, data, fabric = parts.trainer.network, parts.data, parts.fabric
+    inferred = {
+        name: infer_network(network, parts.readout, pack, flips=name == "test") for name, pack in data.splits.items()
+    }
+    mapping, nets = map_network(parts, inferred["train"].rate)
+    save_mapping(folder / "mapping.npz", mapping, fabric, nets)
+    scored = {name: score(parts, name, inference) for name, inference in inferred.items()}
+    memory = fabric.memory()
+    accuracies = {name: value for name, (value, _) in scored.items()}
+    return {
+        "schema": 1,
+        "tilewire": tilewire.__version__,
+        "verdict": mapping.verdict,
+        "data": {
+            "name": data.name,
+            "kind": data.kind,
+            "digest": data.digest,
+            "classes": list(data.classes),
+            "samples": {name: len(np.unique(parts.utterance[name])) for name in data.splits},
+        },
+        "hardware": {
+            "name": fabric.name,
+            "family": fabric.family,
+            "grid": list(fabric.grid),
+            "neurons_per_tile": fabric.neurons_per_tile,
+            "hash": fabric_hash(fabric),
+        },
+        "budget": parts.recipe.budget.model_dump(),
+        "mapping": mapping.summary(),
+        "memory": {"by_kind": memory.by_kind, "total": memory.total},
+        "objectives": objectives(parts, mapping, accuracies, inferred["test"]),
+        "confusion": scored["test"][1].tolist(),
+        "training": {"epochs": parts.recipe.train.epochs, "weights_sha256": parts.trainer.digest()},
+        "seed": parts.recipe.seed,
+    }
+
+
+def objectives(
+    parts: Parts, mapping: Mapping, accuracies: dict[str, float], test: Inference
+) -> dict[str, dict[str, Any]]:
+    """Every figure of a run with unit, sense and source. Parameters and devices are different things and stay apart."""
+    network, fabric = parts.trainer.network, parts.fabric
+    memory = fabric.memory()
+    chip = f"device formula of family {fabric.family}, widths of the chip"
+    baseline = linear_on_counts(parts.data).accuracy["test"]
+    outside = network.w_in.numel() if network.spec.inputs == "dense" else 0
+    rows: dict[str, tuple[float | None, str, str, str]] = {
+        f"{name}_accuracy": (value, "share", MAXIMISE, f"float64 inference, {name} split, per utterance")
+        for name, value in accuracies.items()
+    }
+    rows |= {
+        "linear_on_counts_accuracy": (
+            baseline,
+            "share",
+            REPORT,
+            "logistic regression on spike counts, same data, test split",
+        ),
+        "parameters": (network.parameters_used(), "synapses", MINIMISE, "count of trainable weights"),
+        "branches": (len(network.live_branches()), "branches", MINIMISE, "count of live branches between tiles"),
+        "memory_devices": (memory.total, "devices", MINIMISE, chip),
+    }
+    rows |= {f"memory_devices_{kind}": (count, "devices", REPORT, chip) for kind, count in memory.by_kind.items()}
+    rows |= {
+        "memory_devices_needed": (
+            mapping.memory_devices, "devices", MINIMISE, "same formula, smallest homogeneous chip that carries these nets",
+        ),
+        "memory_devices_sized": (mapping.memory_devices_sized, "devices", REPORT, "same formula, each router at its own width"),
+        "input_devices_outside_memory": (outside, "devices", REPORT, "dense input weights, which M does not count"),
+        "spike_rate": (float(test.rate.mean()), "spikes per neuron and step", REPORT, "count over the test split"),
+        "spike_flips": (test.flips, "spikes", REPORT, "float32 training arithmetic against float64 inference, test split"),
+    }  # fmt: skip
+    return {name: objective(*row) for name, row in rows.items()}

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import difflib
-import hashlib
 import json
 import math
 import platform
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -24,12 +20,12 @@ from tilewire import checkpoint
 from tilewire.config import Recipe, dump
 from tilewire.data.record import EventPack, SpikeData
 from tilewire.errors import RunError, UsageError, unknown
-from tilewire.hardware.description import fabric_hash, from_mapping, load_hardware
+from tilewire.hardware.description import fabric_hash, from_mapping, load_hardware, locate
 from tilewire.hardware.fabric import TileFabric
 from tilewire.kernels import dispatch
 from tilewire.kernels.lif import Lif
 from tilewire.mapping.budget import BUDGETS
-from tilewire.mapping.placement import PLACERS, of_neurons, place
+from tilewire.mapping.placement import PLACERS
 from tilewire.nn.initialise import INITIAL_LAWS
 from tilewire.nn.readout import CountReadout, LeakyReadout, Readout
 from tilewire.nn.tiled import TiledRSNN, TiledSpec
@@ -93,10 +89,10 @@ def hardware_of(recipe: Recipe) -> TileFabric:
 
 def prepare_data(recipe: Recipe) -> tuple[SpikeData, dict[str, NDArray[np.int64]]]:
     """Data as the network sees it, and per split the utterance that each sample belongs to (k-fold channels share one)."""
-    from tilewire.data.load import load
+    from tilewire.data.catalogue import load
 
     config = recipe.data
-    data = load(config.name, root=config.root, seed=recipe.seed)
+    data = load(config.name, root=config.root, seed=recipe.seed, **config.options)
     splits: dict[str, EventPack] = {}
     utterance: dict[str, NDArray[np.int64]] = {}
     for name, pack in data.splits.items():
@@ -110,6 +106,7 @@ def prepare_data(recipe: Recipe) -> tuple[SpikeData, dict[str, NDArray[np.int64]
 
 
 def build_readout(recipe: Recipe, classes: int) -> Readout:
+    """The readout that a recipe asks for."""
     config = recipe.network.readout
     if config.kind == "counts":
         return CountReadout(classes, config.per_class, config.scale)
@@ -121,7 +118,9 @@ def build(recipe: Recipe, fabric: TileFabric | None = None) -> Parts:
     fabric = fabric or hardware_of(recipe)
     data, utterance = prepare_data(recipe)
     for name, table in (("placement", PLACERS), ("budget.kind", BUDGETS), ("rewire.rule", DROP_RULES)):
-        value = {"placement": recipe.placement, "budget.kind": recipe.budget.kind, "rewire.rule": recipe.rewire.rule}[name]
+        value = {"placement": recipe.placement, "budget.kind": recipe.budget.kind, "rewire.rule": recipe.rewire.rule}[
+            name
+        ]
         if value not in table:
             raise UsageError(unknown(name, value, table))
     network_config, rewire = recipe.network, recipe.rewire
@@ -159,16 +158,23 @@ def manifest(parts: Parts, threads: int, tier: str) -> dict[str, Any]:
     }
 
 
-def _claim(folder: Path, recipe: Recipe) -> bool:
-    """Write the config of a new run, or hold a continued one to it. True if the run continues."""
+def _claim(folder: Path, recipe: Recipe) -> None:
+    """Write the config of a new run, or hold a continued one to it."""
     text, path = dump(recipe), folder / "config.yaml"
     if not path.exists():
         checkpoint.replace_file(path, text.encode())
-        return False
+        return
     if path.read_text() != text:
-        diff = "\n".join(difflib.unified_diff(path.read_text().splitlines(), text.splitlines(), "in the folder", "asked for", lineterm="", n=0))
-        raise RunError(f"this folder belongs to another configuration:\n{diff}", where=str(folder), hint="another --out, or the same settings")
-    return True
+        diff = "\n".join(
+            difflib.unified_diff(
+                path.read_text().splitlines(), text.splitlines(), "in the folder", "asked for", lineterm="", n=0
+            )
+        )
+        raise RunError(
+            f"this folder belongs to another configuration:\n{diff}",
+            where=str(folder),
+            hint="another --out, or the same settings",
+        )
 
 
 class Metrics:
@@ -203,21 +209,14 @@ def _train(parts: Parts, folder: Path, metrics: Metrics, observer: Observer) -> 
             observer.step(report)
             if observer.stop_requested():
                 save()
-                raise Interrupted(f"stopped after epoch {report.epoch}, step {report.step}; everything is saved", where=str(folder))
+                raise Interrupted(
+                    f"stopped after epoch {report.epoch}, step {report.step}; everything is saved", where=str(folder)
+                )
         record = trainer.end_epoch(parts.data.splits.get("validation"))
         metrics.append(record)
         observer.epoch(record)
         if trainer.finished or trainer.cursor.epoch % recipe.train.save_every == 0:
             save()
-
-
-def weights_digest(trainer: Trainer) -> str:
-    """sha256 over weights and wiring."""
-    digest = hashlib.sha256()
-    for name, value in sorted(trainer.arrays().items()):
-        if not name.startswith("moment."):
-            digest.update(name.encode() + np.ascontiguousarray(value).tobytes())
-    return digest.hexdigest()
 
 
 def execute(recipe: Recipe, folder: Path, observer: Observer | None = None) -> dict[str, Any]:
@@ -231,13 +230,14 @@ def execute(recipe: Recipe, folder: Path, observer: Observer | None = None) -> d
 
     observer = observer or Silent()
     with checkpoint.lock(folder):
-        continued = _claim(folder, recipe)
+        _claim(folder, recipe)
         finished = folder / "evaluation.json"
         observer.stage("data and hardware")
         parts = build(recipe)
-        threads = dispatch.set_threads(recipe.threads)
-        tier = recipe.kernel or dispatch.choose("cpu")
+        threads, tier = _execution(recipe, folder)
+        dispatch.set_threads(threads)
         parts.trainer.network.tier = tier
+        _write_hardware(folder / "hardware.yaml", recipe)
         _write_json(folder / "manifest.json", manifest(parts, threads, tier))
         checkpoint.clean(folder / "checkpoints")
         metrics = Metrics(folder / "metrics.jsonl")
@@ -250,7 +250,7 @@ def execute(recipe: Recipe, folder: Path, observer: Observer | None = None) -> d
         metrics.truncate(parts.trainer.cursor.epoch)
         if not parts.trainer.finished:
             observer.stage("compiling kernels")
-            dispatch.warm_up()
+            dispatch.warm_up(observer.note)
             observer.stage("training")
             _train(parts, folder, metrics, observer)
         observer.stage("routing, checking, evaluating")
@@ -261,5 +261,23 @@ def execute(recipe: Recipe, folder: Path, observer: Observer | None = None) -> d
         return evaluation
 
 
+def _execution(recipe: Recipe, folder: Path) -> tuple[int, str]:
+    """Threads and kernel tier: chosen once, then kept by the folder, since both decide the order of sums."""
+    path = folder / "manifest.json"
+    if path.exists():
+        before = json.loads(path.read_text())
+        return int(before["threads"]), str(before["kernel_tier"])
+    return recipe.threads or torch.get_num_threads(), recipe.kernel or dispatch.choose("cpu")
+
+
 def _write_json(path: Path, content: dict[str, Any]) -> None:
     checkpoint.replace_file(path, (json.dumps(content, indent=2) + "\n").encode())
+
+
+def _write_hardware(path: Path, recipe: Recipe) -> None:
+    """The chip of the run in its own folder, so that the folder stands alone."""
+    if isinstance(recipe.hardware, str):
+        text = locate(recipe.hardware).read_text(encoding="utf-8")
+    else:
+        text = json.dumps(recipe.hardware, indent=2) + "\n"  # JSON is YAML
+    checkpoint.replace_file(path, text.encode())

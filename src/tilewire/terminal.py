@@ -9,7 +9,15 @@ from types import FrameType
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from tilewire.train import StepReport
 
@@ -60,7 +68,13 @@ def observe(epochs: int, *, quiet: bool = False) -> Iterator[Terminal]:
     console = Console(stderr=True, quiet=quiet)
     bars = None
     if console.is_terminal and not quiet:
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+        )
         bars = Progress(*columns, console=console, transient=True)
         bars.start()
     terminal = Terminal(epochs, console, bars)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -15,10 +15,9 @@ from torch.nn import functional
 
 from tilewire.checkpoint import Arrays
 from tilewire.config import TrainConfig
-from tilewire.data.augment import augmented, plain_events
+from tilewire.data.augment import Augmentation, batch
 from tilewire.data.record import EventPack
 from tilewire.errors import TrainingError
-from tilewire.mapping.budget import HopProfileState
 from tilewire.nn.readout import Readout, rate_hinge
 from tilewire.nn.tiled import TiledRSNN
 from tilewire.rewire.constrained import Constrained
@@ -70,7 +69,13 @@ class Trainer:
     """A network, its constraint and its data, advanced step by step."""
 
     def __init__(
-        self, config: TrainConfig, constrained: Constrained, readout: Readout, train: EventPack, rewire_every: int, seed: int
+        self,
+        config: TrainConfig,
+        constrained: Constrained,
+        readout: Readout,
+        train: EventPack,
+        rewire_every: int,
+        seed: int,
     ) -> None:
         self.config, self.constrained, self.readout, self.data = config, constrained, readout, train
         self.network: TiledRSNN = constrained.network
@@ -95,12 +100,15 @@ class Trainer:
             loss = self._step(indices)
             self.cursor.step += 1
             tally = self.cursor.tally
-            yield StepReport(self.cursor.epoch, self.cursor.step, self.steps_per_epoch, loss, tally.correct / tally.samples)
+            yield StepReport(
+                self.cursor.epoch, self.cursor.step, self.steps_per_epoch, loss, tally.correct / tally.samples
+            )
 
     def _step(self, indices: NDArray[np.int64]) -> float:
         config, cursor = self.config, self.cursor
-        rng = stream(self.seed, "augment", cursor.epoch, cursor.step)
-        events = augmented(self.data, indices, config.augment.channels, config.augment.steps, config.augment.drop, rng)
+        shift = config.augment
+        augmentation = Augmentation(shift.channels, shift.steps, shift.drop)
+        events = batch(self.data, indices, augmentation, stream(self.seed, "augment", cursor.epoch, cursor.step))
         label = torch.from_numpy(self.data.label[indices].astype(np.int64))
         counts, trains = self.network(events)
         scores = self.readout(counts, trains)
@@ -127,7 +135,8 @@ class Trainer:
         layers = [
             name
             for name, parameter in self.network.named_parameters()
-            if not torch.isfinite(parameter).all() or (parameter.grad is not None and not torch.isfinite(parameter.grad).all())
+            if not torch.isfinite(parameter).all()
+            or (parameter.grad is not None and not torch.isfinite(parameter.grad).all())
         ]
         return TrainingError(
             f"loss is {loss} and the gradient of {', '.join(layers) or 'no single layer'} is not finite; no weight was changed",
@@ -164,7 +173,8 @@ class Trainer:
         fabric, live = self.network.fabric, self.network.live_branches()
         distance = fabric.hop_distance[live.source // fabric.neurons_per_tile, live.target]
         return {
-            str(d): float((distance == d).sum()) / (pairs * fabric.neurons_per_tile) for d, pairs in fabric.hop_classes.items()
+            str(d): float((distance == d).sum()) / (pairs * fabric.neurons_per_tile)
+            for d, pairs in fabric.hop_classes.items()
         }
 
     def arrays(self) -> dict[str, NDArray[Any]]:
@@ -178,6 +188,14 @@ class Trainer:
 
     def state(self) -> dict[str, Any]:
         return {"cursor": asdict(self.cursor), "rewiring_steps": self.constrained.steps}
+
+    def digest(self) -> str:
+        """sha256 over weights and wiring."""
+        digest = hashlib.sha256()
+        for name, value in sorted(self.arrays().items()):
+            if not name.startswith("moment."):
+                digest.update(name.encode() + np.ascontiguousarray(value).tobytes())
+        return digest.hexdigest()
 
     def restore(self, arrays: Arrays, state: dict[str, Any]) -> None:
         """Continue from a checkpoint of the same configuration."""
@@ -204,7 +222,7 @@ def scores_of(network: TiledRSNN, readout: Readout, data: EventPack) -> NDArray[
     with torch.no_grad():
         for start in range(0, len(data), EVALUATION_BATCH):
             indices = np.arange(start, min(start + EVALUATION_BATCH, len(data)))
-            parts.append(readout(*network(plain_events(data, indices))).numpy())
+            parts.append(readout(*network(batch(data, indices))).numpy())
     return np.concatenate(parts)
 
 

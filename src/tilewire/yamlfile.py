@@ -123,3 +123,25 @@ def validate(document: Any, model: type[R], name: str) -> R:
 def load(path: Path, model: type[R]) -> R:
     """`read` then `validate`."""
     return validate(read(path), model, str(path))
+
+
+def _value(text: str, key: str) -> Any:
+    try:
+        return plain(YAML(typ="safe").load(text))
+    except YAMLError as error:
+        raise UsageError(f"--set {key}: '{text}' is not a YAML value") from error
+
+
+def with_settings(document: Any, settings: Sequence[str]) -> Any:
+    """Apply ``key.sub=value`` settings (values are YAML) to a parsed document. Raises `UsageError` for malformed ones."""
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        if not equals or not key.strip():
+            raise UsageError(f"--set '{setting}' is not key=value", hint="for example --set train.epochs=10")
+        node, path = document, key.strip().split(".")
+        for part in path[:-1]:
+            if not isinstance(node.get(part), dict):
+                node[part] = {}
+            node = node[part]
+        node[path[-1]] = _value(text, key)
+    return document

@@ -1,5 +1,1 @@
 """The command line. Each verb is a step; heavy imports happen inside the verbs, so that help is instant."""
-
-from tilewire.cli.main import main
-
-__all__ = ["main"]

@@ -43,16 +43,21 @@ def show(hardware: Name, json: Json = False) -> None:
         return emit(content)
     height, width = fabric.grid
     say(f"{fabric.name or hardware}: {fabric.family}, {height} x {width} tiles of {fabric.neurons_per_tile} neurons")
-    table("Device memory M", ("unit", "devices"), [*content["memory_by_kind"].items(), ("all", content["memory_devices"])])
+    table(
+        "Device memory M", ("unit", "devices"), [*content["memory_by_kind"].items(), ("all", content["memory_devices"])]
+    )
     rows = [(d, n, n * fabric.neurons_per_tile) for d, n in fabric.hop_classes.items()]
     table("Hop classes", ("routers crossed", "ordered tile pairs", "possible branches"), rows)
     sides = {key: value for key, value in content["channels"].items() if value}
-    return table("Channels", ("port", "north", "east", "south", "west"), [(key, *value.values()) for key, value in sides.items()])
+    return table(
+        "Channels", ("port", "north", "east", "south", "west"), [(key, *value.values()) for key, value in sides.items()]
+    )
 
 
 @app.command()
 def validate(
-    files: Annotated[list[str], typer.Argument(metavar="HARDWARE...", help="Hardware files or presets.")], json: Json = False
+    files: Annotated[list[str], typer.Argument(metavar="HARDWARE...", help="Hardware files or presets.")],
+    json: Json = False,
 ) -> None:
     """Check hardware files; all faults of a file are listed with their lines."""
     from tilewire.hardware.description import load_hardware
@@ -81,14 +86,17 @@ def parse_profile(text: str) -> dict[int, float]:
         raise UsageError(f"--profile '{text}'", hint="class:density pairs, for example 1:1.0,3:0.1") from error
 
 
-def _sized_for(document: dict[str, Any], profile: dict[int, float], quantile: float, networks: int, seed: int) -> dict[str, Any]:
+def _sized_for(
+    document: dict[str, Any], profile: dict[int, float], quantile: float, networks: int, seed: int
+) -> dict[str, Any]:
     """Channels that carry random networks of a profile with a given probability."""
     from tilewire.hardware.description import from_mapping
-    from tilewire.mapping.sizing import quantile_widths
+    from tilewire.mapping.profile_sizing import quantile_widths
     from tilewire.streams import stream
 
     log(f"routing {networks} random networks of the profile ...")
-    return dict(quantile_widths(from_mapping(document), profile, quantile, networks, stream(seed, "sizing")))
+    widths = quantile_widths(from_mapping(document), profile, quantile, networks, stream(seed, "sizing"))
+    return {"router": widths.router, "tile_in": dict(widths.tile_in)}
 
 
 TEMPLATE = """\
@@ -106,21 +114,35 @@ channels:
 
 
 def _text(value: Any) -> str:
-    return "{ " + ", ".join(f"{side}: {width}" for side, width in value.items()) + " }" if isinstance(value, dict) else str(value)
+    return (
+        "{ " + ", ".join(f"{side}: {width}" for side, width in value.items()) + " }"
+        if isinstance(value, dict)
+        else str(value)
+    )
 
 
 @app.command()
 def new(
-    family: Annotated[str, typer.Argument(metavar="FAMILY|HARDWARE", help="A family (mosaic, ...), or a file or preset to copy.")],
+    family: Annotated[
+        str, typer.Argument(metavar="FAMILY|HARDWARE", help="A family (mosaic, ...), or a file or preset to copy.")
+    ],
     out: Annotated[Path, typer.Option("--out", help="File to write.")],
     grid: Annotated[str, typer.Option("--grid", help="Rows x columns of tiles.")] = "5x5",
     neurons_per_tile: Annotated[int, typer.Option("--neurons-per-tile", help="Neurons S per tile.")] = 32,
-    channels: Annotated[int | None, typer.Option("--channels", help="Channels of router and tile_in; default S.")] = None,
-    profile: Annotated[str | None, typer.Option("--profile", help="Size the channels for a profile such as 1:1.0,3:0.1.")] = None,
-    quantile: Annotated[float, typer.Option("--quantile", help="With --profile: share of random networks that must fit.")] = 0.99,
+    channels: Annotated[
+        int | None, typer.Option("--channels", help="Channels of router and tile_in; default S.")
+    ] = None,
+    profile: Annotated[
+        str | None, typer.Option("--profile", help="Size the channels for a profile such as 1:1.0,3:0.1.")
+    ] = None,
+    quantile: Annotated[
+        float, typer.Option("--quantile", help="With --profile: share of random networks that must fit.")
+    ] = 0.99,
     networks: Annotated[int, typer.Option("--networks", help="With --profile: random networks to route.")] = 400,
     seed: Annotated[int, typer.Option("--seed", help="With --profile: seed of the random networks.")] = 0,
-    settings: Annotated[list[str] | None, typer.Option("--set", help="key=value changes, e.g. channels.router=16.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="key=value changes, e.g. channels.router=16.")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
     json: Json = False,
 ) -> None:
@@ -141,9 +163,11 @@ def new(
         if profile is not None:
             describe(document | {"channels": ports}, str(out))
             ports |= _sized_for(document | {"channels": ports}, parse_profile(profile), quantile, networks, seed)
-            note = f"\n# Sized so that {quantile:.1%} of random networks of profile {profile} fit one-turn ({networks} networks, seed {seed})."
+            note = f"\n# {quantile:.1%} of random networks of profile {profile} fit one-turn ({networks} networks, seed {seed})."
         fabric = from_mapping(document | {"channels": ports}, str(out))
-        rest = "".join(f"  {key}: {_text(ports[key])}\n" for key in ports if key not in ("router", "tile_in", "tile_out"))
+        rest = "".join(
+            f"  {key}: {_text(ports[key])}\n" for key in ports if key not in ("router", "tile_in", "tile_out")
+        )
         text = TEMPLATE.format(
             height=height, width=width, s=neurons_per_tile, memory=fabric.memory().total, note=note, rest=rest,
             **{key: document[key] for key in ("family", "name")},

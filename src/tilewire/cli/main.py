@@ -24,7 +24,7 @@ app = typer.Typer(
 )
 app.add_typer(hardware.app, name="hw")
 app.add_typer(data.app, name="data")
-for verb in (running.run, mapping.check, mapping.map_verb, mapping.size, mapping.partition, running.report):
+for verb in (running.run, mapping.check, mapping.map_verb, running.report):
     app.command(name=verb.__name__.removesuffix("_verb"))(verb)
 
 
@@ -37,7 +37,9 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def _options(
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
 ) -> None:
     pass
 
@@ -70,6 +72,8 @@ def main() -> None:
     except Exception as error:  # noqa: BLE001 - the last line of defence: no traceback without --debug
         if debug:
             traceback.print_exc()
-        log(f"tilewire: internal error: {type(error).__name__}: {error}\n  fix: please report it with the output of --debug")
+        log(
+            f"tilewire: internal error: {type(error).__name__}: {error}\n  fix: please report it with the output of --debug"
+        )
         code = INTERNAL
     sys.exit(code)

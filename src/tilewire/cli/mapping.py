@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from tilewire.mapping.nets import Nets
     from tilewire.mapping.routing import Mapping
 
-NetsFile = Annotated[Path, typer.Argument(metavar="NETS", help="Nets .npz, a run folder, or a square matrix .csv/.npz/.mtx.")]
+NetsFile = Annotated[
+    Path, typer.Argument(metavar="NETS", help="Nets .npz, a run folder, or a square matrix .csv/.npz/.mtx.")
+]
 Hardware = Annotated[str, typer.Argument(metavar="HARDWARE", help="A hardware file, or the name of a preset.")]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of partition, placement and routing.")]
 
@@ -34,11 +36,15 @@ class Placement(StrEnum):
     anneal = "anneal"
 
 
-RouterOption = Annotated[Router, typer.Option("--router", help="one-turn: the published fixed path; negotiated: multicast search.")]
+RouterOption = Annotated[
+    Router, typer.Option("--router", help="one-turn: the published fixed path; negotiated: multicast search.")
+]
 PlacementOption = Annotated[Placement, typer.Option("--placement", help="by-index: group t on tile t; anneal: search.")]
 
 
-def _mapped(nets: Path, hardware: str, router: Router, placement: Placement, seed: int) -> tuple[TileFabric, Nets, Mapping]:
+def _mapped(
+    nets: Path, hardware: str, router: Router, placement: Placement, seed: int
+) -> tuple[TileFabric, Nets, Mapping]:
     from tilewire.hardware.description import load_hardware
     from tilewire.mapping.nets import load_nets
     from tilewire.mapping.placement import of_neurons, place

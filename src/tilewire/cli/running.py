@@ -14,7 +14,9 @@ from tilewire.errors import RunError
 def run(
     recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="A recipe file, or the name of a packaged recipe.")],
     out: Annotated[Path | None, typer.Option("--out", help="Run folder; default runs/RECIPE.")] = None,
-    settings: Annotated[list[str] | None, typer.Option("--set", help="key=value changes, e.g. train.epochs=10.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="key=value changes, e.g. train.epochs=10.")
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
     json: Json = False,
 ) -> None:

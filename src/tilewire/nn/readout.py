@@ -23,7 +23,7 @@ class CountReadout:
     def __call__(self, counts: Tensor, trains: Tensor) -> Tensor:
         """Scores [B, classes] from spike counts [B, N]; the output neurons are the last classes * per_class."""
         own = counts[:, counts.shape[1] - self.classes * self.per_class :]
-        return self.scale * own.unflatten(1, (self.classes, self.per_class)).mean(dim=2)
+        return self.scale * own.reshape(-1, self.classes, self.per_class).mean(dim=2)
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class LeakyReadout:
         remaining = torch.arange(steps, 0, -1, dtype=trains.dtype)
         weight = (1 - b**remaining) / (1 - b) / steps
         trace = torch.einsum("btn,t->bn", trains, weight)
-        return self.scale * trace.unflatten(1, (self.classes, self.per_class)).mean(dim=2)
+        return self.scale * trace.reshape(-1, self.classes, self.per_class).mean(dim=2)
 
 
 Readout = Callable[[Tensor, Tensor], Tensor]

@@ -59,9 +59,10 @@ def check_spec(spec: TiledSpec, fabric: TileFabric) -> None:
 def input_blocks(spec: TiledSpec, fabric: TileFabric) -> Blocks:
     """One weight row per (channel, tile it feeds)."""
     tiles, s = fabric.n_tiles, fabric.neurons_per_tile
-    channel = np.arange(spec.channels)
+    channel = np.arange(spec.channels, dtype=np.int32)
     if spec.inputs == "dense":
-        return Blocks(np.repeat(channel, tiles), np.tile(np.arange(tiles), spec.channels), spec.channels, tiles, s)
+        every = np.tile(np.arange(tiles, dtype=np.int32), spec.channels)
+        return Blocks(np.repeat(channel, tiles), every, spec.channels, tiles, s)
     share = math.ceil(spec.channels / input_tiles(spec, fabric))
     return Blocks(channel, channel // share, spec.channels, tiles, s)
 
@@ -89,15 +90,15 @@ class TiledRSNN(nn.Module):
         self._tile = np.concatenate([local // s, np.full(slots, DEAD, np.int32)]).astype(np.int32)
         self.recurrent = Blocks(self._source, self._tile, n, fabric.n_tiles, s)
         self.readout = np.arange(n - spec.outputs, n)
-        self.register_buffer("silent", torch.from_numpy(self._silent(local)), persistent=False)
+        self.register_buffer("audible", torch.from_numpy(self._audible(local)), persistent=False)
         w_rec = np.zeros((self.n_local + slots, s), np.float32)
         w_rec[: self.n_local] = law((self.n_local, s), rng)
         self.w_in = nn.Parameter(torch.from_numpy(law((len(self.inputs), s), rng)))
         self.w_rec = nn.Parameter(torch.from_numpy(w_rec))
         with torch.no_grad():
-            self.w_rec[: self.n_local].mul_(self._open)
+            self.w_rec[: self.n_local].mul_(self._mask)
 
-    def _silent(self, local: Ints) -> NDArray[np.float32]:
+    def _audible(self, local: Ints) -> NDArray[np.float32]:
         """1 for own-tile synapses that exist, 0 between output neurons: float32 [n_local, S]."""
         s = self.fabric.neurons_per_tile
         first = self.fabric.n_neurons - self.spec.outputs
@@ -105,8 +106,8 @@ class TiledRSNN(nn.Module):
         return (~((local[:, None] >= first) & (target >= first))).astype(np.float32)
 
     @property
-    def _open(self) -> Tensor:
-        return self.get_buffer("silent")
+    def _mask(self) -> Tensor:
+        return self.get_buffer("audible")
 
     @property
     def branches(self) -> Blocks:
@@ -135,10 +136,14 @@ class TiledRSNN(nn.Module):
     def parameters_used(self) -> int:
         """Trainable synapses: input rows, own-tile crossbars without the silent entries, live branches."""
         live = int((self._tile[self.n_local :] != DEAD).sum())
-        return self.w_in.numel() + int(self._open.sum()) + live * self.fabric.neurons_per_tile
+        return self.w_in.numel() + int(self._mask.sum()) + live * self.fabric.neurons_per_tile
+
+    def weights(self) -> Tensor:
+        """Recurrent weights [P, S] with the silent synapses at zero."""
+        return torch.cat([self.w_rec[: self.n_local] * self._mask, self.w_rec[self.n_local :]])
 
     def forward(self, events: SpikeEvents) -> tuple[Tensor, Tensor]:
         """Spike counts [B, N] and spike trains [B, T, n_out] of the output neurons."""
-        crossbars = self.w_rec[: self.n_local] * self._open
-        w_rec = torch.cat([crossbars, self.w_rec[self.n_local :]])
-        return rsnn(events, self.w_in, self.inputs, w_rec, self.recurrent, self.lif, self.readout, tier=self.tier)
+        return rsnn(
+            events, self.w_in, self.inputs, self.weights(), self.recurrent, self.lif, self.readout, tier=self.tier
+        )

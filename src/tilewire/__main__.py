@@ -1,0 +1,5 @@
+"""``python -m tilewire``."""
+
+from tilewire.cli.main import main
+
+main()
