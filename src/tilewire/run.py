@@ -135,7 +135,6 @@ def build(recipe: Recipe, fabric: TileFabric | None = None) -> Parts:
     optimiser = torch.optim.Adam(network.parameters(), lr=recipe.train.lr)
     drop = DROP_RULES[rewire.rule](rewire.threshold, rewire.min_live)
     constrained = Constrained(network, optimiser, budget, drop, law, recipe.seed)
-    constrained.begin()
     readout = build_readout(recipe, len(data.classes))
     trainer = Trainer(recipe.train, constrained, readout, data.splits["train"], rewire.every, recipe.seed)
     return Parts(recipe, fabric, data, utterance, trainer, readout)

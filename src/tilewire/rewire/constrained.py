@@ -24,24 +24,27 @@ def forget(optimiser: torch.optim.Optimizer, parameter: nn.Parameter, rows: torc
 class Constrained:
     """A tiled network whose branches stay inside a budget while any optimiser trains it.
 
-    Call `step` after ``optimiser.step()`` as often as rewiring is wanted. Excess <= 0 holds from construction on.
+    Empty branch slots are filled at once. Call `step` after ``optimiser.step()`` as often as rewiring is wanted. Excess <= 0 holds from construction on.
     """
 
     def __init__(
-        self, network: TiledRSNN, optimiser: torch.optim.Optimizer, budget: Budget, drop: DropRule, law: InitialLaw, seed: int
+        self,
+        network: TiledRSNN,
+        optimiser: torch.optim.Optimizer,
+        budget: Budget,
+        drop: DropRule,
+        law: InitialLaw,
+        seed: int,
     ) -> None:
         self.network, self.optimiser, self.seed = network, optimiser, seed
         self.budget, self.drop, self.law = budget, drop, law
         self.restart(0)
+        self.rewiring.grow(network.branch_weight, self._stream("positions", 0), self._stream("weights", 0))
 
     def restart(self, steps: int) -> None:
         """Take the network's wiring as it stands after so many rewiring steps. Raises `BudgetError` if it exceeds the budget."""
         self.rewiring = Rewiring(self.network.branches, self.budget, self.drop, self.law)
         self.steps = steps
-
-    def begin(self) -> Rewired:
-        """Draw the first branches."""
-        return self.rewiring.grow(self.network.branch_weight, self._stream("positions", 0), self._stream("weights", 0))
 
     def step(self) -> Rewired:
         """Drop and regrow once. Deterministic in (seed, number of steps so far)."""
