@@ -155,3 +155,9 @@ def test_louder_speech_gives_more_spikes():
         for level in (40, 60, 80)
     ]
     assert totals[0] < totals[1] < totals[2]
+
+
+def test_impossible_constants_are_refused():
+    for wrong in ({"fibres": 0}, {"tau_synapse_s": 1e-3}, {"low_hz": 8000.0}):
+        with pytest.raises(DataError, match="constants must be positive"):
+            Cochlea(**wrong)

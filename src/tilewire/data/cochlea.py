@@ -25,6 +25,7 @@ from tilewire.errors import DataError
 
 STEP_S = 0.5e-3  # simulation step of hair cell, fibres and bushy cell
 REFERENCE_DB = 30.0  # level of a wave with root mean square 1 on the scale of Meddis 1986
+MAX_RATE_HZ = 1_000_000
 MAX_BIN_S = 0.1  # a bushy cell fires at most once per refractory ms, so a longer bin could overflow 8 bits
 
 
@@ -52,6 +53,14 @@ class Cochlea:
     tau_membrane_s: float = 1e-3
     tau_synapse_s: float = 0.5e-3
     refractory_s: float = 1e-3
+
+    def __post_init__(self) -> None:
+        wrong = [name for name, value in vars(self).items() if name != "level_db" and not value > 0]
+        if wrong or self.tau_membrane_s == self.tau_synapse_s or self.low_hz >= self.high_hz:
+            raise DataError(
+                f"{self}: constants must be positive{f' ({wrong} is not)' if wrong else ''}, "
+                "the two time constants different, low_hz below high_hz"
+            )
 
 
 def erb_hz(frequency_hz: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -91,46 +100,37 @@ def encode(
     """
     cochlea = cochlea or Cochlea()
     high_hz = min(cochlea.high_hz, rate_hz / 2)
-    if channels < 1 or steps < 1 or not STEP_S <= step_s <= MAX_BIN_S or high_hz <= cochlea.low_hz:
+    fine = channels >= 1 and steps >= 1 and STEP_S <= step_s <= MAX_BIN_S
+    if not fine or high_hz <= cochlea.low_hz or rate_hz > MAX_RATE_HZ:
         raise DataError(
             f"cannot encode {samples.size} samples at {rate_hz} Hz into {steps} steps of {step_s} s on {channels} channels: "
-            f"needs channels and steps >= 1, steps of {STEP_S} to {MAX_BIN_S} s, and more than {2 * cochlea.low_hz:g} samples/s"
+            f"needs channels and steps >= 1, steps of {STEP_S} to {MAX_BIN_S} s, and more than {2 * cochlea.low_hz:g} "
+            f"up to {MAX_RATE_HZ} samples/s"
         )
     if not np.all(np.isfinite(samples)):
         raise DataError("the wave holds values that are not finite numbers")
     ticks = int(np.ceil(steps * step_s / STEP_S - 1e-9))
-    wave = np.zeros(max(1, round(ticks * STEP_S * rate_hz)))
-    part = np.asarray(samples, dtype=np.float64)[: wave.size]
-    wave[: part.size] = part
-    level = speech_level(part, rate_hz)
-    if level > 0:
-        wave *= 10 ** ((cochlea.level_db - REFERENCE_DB) / 20) / level
+    wave = _levelled(samples, rate_hz, max(1, round(ticks * STEP_S * rate_hz)), cochlea.level_db)
     frequencies = centre_frequencies(channels, cochlea.low_hz, high_hz)
     poles = np.exp(2 * np.pi / rate_hz * (-1.019 * erb_hz(frequencies) + 1j * frequencies))
-    edges = np.rint(np.arange(ticks + 1) * STEP_S * rate_hz).astype(np.int64)
-    permeability = _permeability(
-        wave,
-        poles,
-        np.minimum(edges, wave.size),
-        cochlea.permeability_a,
-        cochlea.permeability_b,
-        cochlea.release,
-    )
-    probability = _release(
-        permeability,
-        cochlea.release * cochlea.permeability_a / (cochlea.permeability_a + cochlea.permeability_b),
-        cochlea.replenish,
-        cochlea.loss,
-        cochlea.recovery,
-        cochlea.reprocess,
-        cochlea.firing,
-        STEP_S,
-    )
+    edges = np.minimum(np.rint(np.arange(ticks + 1) * STEP_S * rate_hz).astype(np.int64), wave.size)
+    a, b, release = cochlea.permeability_a, cochlea.permeability_b, cochlea.release
+    pool = (cochlea.replenish, cochlea.loss, cochlea.recovery, cochlea.reprocess, cochlea.firing)
+    probability = _release(_permeability(wave, poles, edges, a, b, release), release * a / (a + b), *pool, STEP_S)
     uniform = rng.random((channels, ticks), dtype=np.float32)
     counts = np.zeros((channels, steps), dtype=np.uint8)
     bins = np.minimum((np.arange(ticks) * (STEP_S / step_s) + 1e-9).astype(np.int64), steps - 1)
     _bushy(probability, uniform, bins, *_cell_constants(cochlea), counts)
     return np.ascontiguousarray(counts.T)
+
+
+def _levelled(samples: NDArray[np.floating], rate_hz: int, size: int, level_db: float) -> NDArray[np.float64]:
+    """The first `size` samples, silence appended if there are fewer, speech at `level_db`."""
+    wave = np.zeros(size)
+    part = np.asarray(samples, dtype=np.float64)[:size]
+    level = speech_level(part, rate_hz)
+    wave[: part.size] = part * (10 ** ((level_db - REFERENCE_DB) / 20) / level if level > 0 else 1.0)
+    return wave
 
 
 def _cell_constants(cochlea: Cochlea) -> tuple[int, int, float, float, float, float]:

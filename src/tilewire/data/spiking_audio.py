@@ -11,26 +11,29 @@ from __future__ import annotations
 import gzip
 import hashlib
 import os
-import shutil
 import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tilewire.data.download import RemoteFile, fetch, md5_of, missing
-from tilewire.data.record import EventPack, SpikeData, spike_data
+from tilewire.data.record import EventPack, SpikeData, concatenate, spike_data
 from tilewire.data.storage import read_npz, write_npz
 from tilewire.errors import DataError
 
 MIRRORS = ("https://zenkelab.org/datasets/", "https://compneuro.net/datasets/")
 STAND_IN = "mini-speech"
+_MOST_SAMPLES = 1 << 24
+_MOST_CLASSES = 10_000
+_MOST_BYTES = 32 << 30  # of an unpacked archive
+_READ_CHUNK = 2048  # samples read at once, bounds the memory
 _H5_FAULTS = (
     OSError,
     KeyError,
@@ -168,7 +171,7 @@ def _unpacked(path: Path) -> Iterator[Path]:
         try:
             if path.suffix == ".gz":
                 with gzip.open(path) as source, target.open("wb") as sink:
-                    shutil.copyfileobj(source, sink)
+                    _copy(source, sink)
             else:
                 with zipfile.ZipFile(path) as archive:
                     members = [
@@ -177,10 +180,19 @@ def _unpacked(path: Path) -> Iterator[Path]:
                     if len(members) != 1:
                         raise DataError(f"holds {len(members)} .h5 files, must be one", where=str(path))
                     with archive.open(members[0]) as source, target.open("wb") as sink:
-                        shutil.copyfileobj(source, sink)
+                        _copy(source, sink)
         except (OSError, EOFError, zlib.error, zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
             raise DataError(f"damaged archive ({type(error).__name__}: {error})", where=str(path)) from error
         yield target
+
+
+def _copy(source: IO[bytes] | gzip.GzipFile, sink: IO[bytes]) -> None:
+    size = 0
+    while block := source.read(1 << 20):
+        size += len(block)
+        if size > _MOST_BYTES:
+            raise OSError(f"unpacks to more than {_MOST_BYTES} bytes")
+        sink.write(block)
 
 
 def read_h5(
@@ -195,36 +207,56 @@ def read_h5(
     where = label or str(path)
     try:
         with h5py.File(path, "r") as file:
-            labels = _plain(file, "labels")
+            labels = _plain(file, "labels", "iu")
             if samples is not None and len(labels) != samples:
-                raise DataError(f"{len(labels)} samples, the published file holds {samples}", where=where)
-            times, ptr = _ragged(file, "spikes/times", len(labels))
-            units, unit_ptr = _ragged(file, "spikes/units", len(labels))
-            names = _plain(file, "extra/keys") if "extra/keys" in file else np.empty(0, "S1")
-            speaker = _plain(file, "extra/speaker") if "extra/speaker" in file else None
+                raise DataError(f"{len(labels)} samples, the published file holds {samples}")
+            if not len(labels) >= 1 or labels.min() < 0 or labels.max() > _MOST_CLASSES:
+                raise DataError("labels must be small whole numbers, at least one")
+            speaker = _plain(file, "extra/speaker", "iu") if "extra/speaker" in file else None
+            names = _plain(file, "extra/keys", "SUO") if "extra/keys" in file else np.empty(0, "S1")
+            times, units = _dataset(file, "spikes/times"), _dataset(file, "spikes/units")
+            if not len(times) == len(units) == len(labels) or (speaker is not None and len(speaker) != len(labels)):
+                others = f"{len(units)} units, {len(labels)} labels" + (
+                    "" if speaker is None else f", {len(speaker)} speakers"
+                )
+                raise DataError(f"{len(times)} times, {others}: lengths differ")
+            parts = [
+                _binned(times, units, slice(first, min(first + _READ_CHUNK, len(labels))), channels, steps, window_s)
+                for first in range(0, len(labels), _READ_CHUNK)
+            ]
     except DataError as error:
         raise DataError(error.message, where=where) from error
     except _H5_FAULTS as error:
         raise DataError(f"not a readable spike file ({type(error).__name__}: {error})", where=where) from error
-    faults = _faults(times, ptr, units, unit_ptr, labels, speaker, channels)
-    if faults:
-        raise DataError("; ".join(faults), where=where)
-    step = np.floor(times * np.float32(steps / window_s)).astype(np.int64)
-    inside = step < steps
-    sample = np.repeat(np.arange(len(labels)), np.diff(ptr))
-    pack = EventPack.from_events(
-        sample[inside],
-        step[inside],
-        units[inside],
-        np.ones(int(inside.sum()), np.uint8),
-        steps=steps,
-        channels=channels,
-        label=labels,
-        speaker=speaker,
-        step_s=window_s / steps,
+    pack = replace(
+        concatenate(parts), label=labels.astype(np.int32), speaker=None if speaker is None else speaker.astype(np.int32)
     )
     texts = [name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name) for name in names.tolist()]
-    return pack, tuple(texts) or tuple(str(i) for i in range(int(labels.max(initial=-1)) + 1))
+    return pack, tuple(texts) or tuple(str(i) for i in range(int(labels.max()) + 1))
+
+
+def _binned(times: Any, units: Any, part: slice, channels: int, steps: int, window_s: float) -> EventPack:
+    """Events of some samples, labels still zero."""
+    when, ptr = _ragged(times, part, "f")
+    channel, unit_ptr = _ragged(units, part, "iu")
+    if not np.array_equal(ptr, unit_ptr):
+        raise DataError("some sample has more times than units, or fewer")
+    if not np.all(np.isfinite(when)) or when.min(initial=0) < 0:
+        raise DataError("times must be finite numbers of seconds, 0 or later")
+    if channel.min(initial=0) < 0 or channel.max(initial=0) >= channels:
+        raise DataError(f"units {channel.min(initial=0)} .. {channel.max(initial=0)} outside 0 .. {channels - 1}")
+    inside = when * np.float32(steps / window_s) < steps  # before the cast: a late time must not overflow
+    sample = np.repeat(np.arange(len(ptr) - 1), np.diff(ptr))[inside]
+    return EventPack.from_events(
+        sample,
+        np.floor(when[inside] * np.float32(steps / window_s)).astype(np.int64),
+        channel[inside],
+        np.ones(sample.size, np.uint8),
+        steps=steps,
+        channels=channels,
+        label=np.zeros(len(ptr) - 1, np.int32),
+        step_s=window_s / steps,
+    )
 
 
 def _dataset(file: Any, name: str) -> Any:
@@ -238,56 +270,34 @@ def _dataset(file: Any, name: str) -> Any:
     dataset = file[name]
     if not isinstance(dataset, h5py.Dataset) or dataset.ndim != 1 or dataset.external or dataset.is_virtual:
         raise DataError(f"'{name}' is not a plain list")
+    if len(dataset) > _MOST_SAMPLES:
+        raise DataError(f"'{name}' has {len(dataset)} entries, at most {_MOST_SAMPLES}")
     return dataset
 
 
-def _plain(file: Any, name: str) -> NDArray[Any]:
+def _plain(file: Any, name: str, kinds: str) -> NDArray[Any]:
+    """A list of whole numbers or of text; an object dtype is allowed only where it stands for text."""
     import h5py
 
     dataset = _dataset(file, name)
-    text = h5py.check_string_dtype(dataset.dtype) is not None
-    if not text and dataset.dtype.kind not in "iu":
-        raise DataError(f"'{name}' holds {dataset.dtype}, not whole numbers or text")
+    if dataset.dtype.kind not in kinds or (
+        dataset.dtype.kind == "O" and h5py.check_string_dtype(dataset.dtype) is None
+    ):
+        raise DataError(f"'{name}' holds {dataset.dtype}, not {'text' if 'S' in kinds else 'whole numbers'}")
     return np.asarray(dataset[:])
 
 
-def _ragged(file: Any, name: str, samples: int) -> tuple[NDArray[Any], NDArray[np.int64]]:
-    """A list of number arrays as one array (floats widened to 32 bits at least) and where each begins."""
+def _ragged(dataset: Any, part: slice, kinds: str) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """Some entries of a list of number arrays as one array (half precision widened) and where each begins."""
     import h5py
 
-    dataset = _dataset(file, name)
     base = h5py.check_vlen_dtype(dataset.dtype)
-    if base is None or np.dtype(base).kind not in "iuf":
-        raise DataError(f"'{name}' holds {dataset.dtype}, not lists of numbers")
-    if len(dataset) != samples:
-        raise DataError(f"'{name}' has {len(dataset)} entries for {samples} labels")
-    rows = dataset[:]
+    if base is None or np.dtype(base).kind not in kinds:
+        raise DataError(f"'{dataset.name}' holds {dataset.dtype}, not lists of numbers")
+    rows = dataset[part]
     ptr = np.concatenate([[0], np.cumsum([len(row) for row in rows])]).astype(np.int64)
     flat = np.concatenate([np.empty(0, base), *rows])
-    return (flat.astype(np.float32) if flat.dtype == np.float16 else flat), ptr
-
-
-def _faults(
-    times: NDArray[Any],
-    ptr: NDArray[np.int64],
-    units: NDArray[Any],
-    unit_ptr: NDArray[np.int64],
-    labels: NDArray[Any],
-    speaker: NDArray[Any] | None,
-    channels: int,
-) -> list[str]:
-    found = []
-    if times.dtype.kind != "f" or not np.all(np.isfinite(times)) or times.min(initial=0) < 0:
-        found.append("times must be finite numbers of seconds, 0 or later")
-    if not np.array_equal(ptr, unit_ptr):
-        found.append("some sample has more times than units, or fewer")
-    if units.dtype.kind not in "iu" or units.min(initial=0) < 0 or units.max(initial=0) >= channels:
-        found.append(f"units {units.min(initial=0)} .. {units.max(initial=0)} outside 0 .. {channels - 1}")
-    if labels.dtype.kind not in "iu" or labels.min(initial=0) < 0 or labels.max(initial=0) > 10_000:
-        found.append("labels must be small whole numbers")
-    if speaker is not None and (speaker.dtype.kind not in "iu" or len(speaker) != len(labels)):
-        found.append(f"{len(speaker)} speakers of type {speaker.dtype} for {len(labels)} samples")
-    return found
+    return (flat.astype(np.float32) if flat.dtype.kind == "f" else flat), ptr
 
 
 def hold_out_speakers(pack: EventPack, share: float, rng: np.random.Generator) -> tuple[EventPack, EventPack]:

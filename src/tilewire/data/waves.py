@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import struct
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,17 @@ from tilewire.errors import DataError
 
 LARGEST_FILE = 1 << 28
 _MOST_FAULTS = 20
-_READ_FAULTS = (ValueError, OSError, EOFError, LookupError, TypeError, MemoryError, ArithmeticError, UnboundLocalError)
+_READ_FAULTS = (
+    ValueError,
+    OSError,
+    EOFError,
+    LookupError,
+    TypeError,
+    MemoryError,
+    ArithmeticError,
+    UnboundLocalError,
+    struct.error,
+)
 
 
 @dataclass(frozen=True)
