@@ -13,7 +13,7 @@ from tilewire.data.baseline import linear_on_counts
 from tilewire.data.record import EventPack, utterance_scores
 from tilewire.hardware.description import fabric_hash
 from tilewire.mapping.nets import Nets
-from tilewire.mapping.placement import of_neurons, place
+from tilewire.mapping.nets_placement import place_nets
 from tilewire.mapping.routing import Mapping, map_nets, save_mapping
 from tilewire.nn.inference import Inference, infer_network
 from tilewire.streams import stream
@@ -34,8 +34,7 @@ def map_network(parts: Parts, rate: NDArray[np.float64]) -> tuple[Mapping, Nets]
     fabric, recipe = parts.fabric, parts.recipe
     nets = Nets.of(parts.trainer.network.live_branches(), rate=rate)
     rng = stream(recipe.seed, "mapping")
-    tile_of_group = place(fabric, nets.branches, method=recipe.placement, rate=rate, rng=rng)
-    placement = of_neurons(tile_of_group, fabric.n_neurons, fabric.neurons_per_tile)
+    placement = place_nets(fabric, nets, method=recipe.placement, rng=rng)
     return map_nets(fabric, nets, placement, router=recipe.router, rng=rng), nets
 
 

@@ -47,15 +47,14 @@ def _mapped(
 ) -> tuple[TileFabric, Nets, Mapping]:
     from tilewire.hardware.description import load_hardware
     from tilewire.mapping.nets import load_nets
-    from tilewire.mapping.placement import of_neurons, place
+    from tilewire.mapping.nets_placement import place_nets
     from tilewire.mapping.routing import map_nets
     from tilewire.streams import stream
 
     fabric = load_hardware(hardware)
     loaded = load_nets(nets, fabric, rng=stream(seed, "partition"))
     rng = stream(seed, "mapping")
-    tile_of_group = place(fabric, loaded.branches, method=placement.value, rate=loaded.rate, rng=rng)
-    tile_of = of_neurons(tile_of_group, fabric.n_neurons, fabric.neurons_per_tile)
+    tile_of = place_nets(fabric, loaded, method=placement.value, rng=rng)
     return fabric, loaded, map_nets(fabric, loaded, tile_of, router=router.value, rng=rng)
 
 
