@@ -10,7 +10,7 @@ from tilewire.mapping.routing import map_nets
 
 
 def test_every_neuron_follows_its_group() -> None:
-    fabric = mosaic((2, 3), 4)
+    fabric = mosaic((2, 3), 4, router=24, tile_in=24)
     rng = np.random.default_rng(0)
     group = rng.permutation(np.arange(24) // 4).astype(np.int32)
     branches = Connectivity.of(rng.integers(0, 24, 40), rng.integers(0, 6, 40), 24, 6)
