@@ -41,27 +41,32 @@ class EventDriven(torch.autograd.Function):
         dynamics = kernel.Dynamics(*map(number, (lif.leak, lif.threshold, lif.slope, reset, 1.0)))
         differentiable = any(ctx.needs_input_grad[:2])
         kept = events.steps if differentiable else min(2, events.steps)
-        v = np.empty((events.batch * kept, kernel.row_width(recurrent.neurons)), number)
+        v = _rows_of_potentials(events.batch * kept, kernel.row_width(recurrent.neurons), number)
         counts = np.zeros((events.batch, recurrent.neurons), number)
         trains = np.empty((events.batch, events.steps, readout.size), number)
+        fired, spikes = np.zeros(events.ptr.size, np.int64), {}
 
-        def work(_: int, first: int, last: int) -> None:
-            kernel.forward(first, last, cells, rows_in, rows_rec, dynamics, readout, v, kept, counts, trains)
+        def work(share: int, first: int, last: int) -> None:
+            spikes[share] = kernel.forward(
+                first, last, cells, rows_in, rows_rec, dynamics, readout, v, kept, counts, trains, fired[1:]
+            )
 
         in_shares(work, events.batch, torch.get_num_threads())
         if differentiable:
             # laid out now: rewiring may change the blocks in place before the backward pass
             fans = layout.by_tile(recurrent, _array(w_rec))
-            ctx.network = cells, rows_in, rows_rec, fans, recurrent.tile_size, dynamics, readout, v
+            neuron = np.concatenate([np.zeros(0, np.int32), *(spikes[share] for share in sorted(spikes))])
+            history = kernel.Fired(np.cumsum(fired), neuron)
+            ctx.network = cells, history, rows_in, rows_rec, fans, recurrent.tile_size, dynamics, readout, v
             ctx.places = (places_in, w_in.shape), (places_rec, w_rec.shape)
         return torch.from_numpy(counts), torch.from_numpy(trains)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         """Gradients of both weights, slots in their own order, dead slots zero."""
-        _, rows_in, rows_rec, *_, v = ctx.network
+        _, _, rows_in, rows_rec, *_, v = ctx.network
         threads = torch.get_num_threads()
-        partial = [np.zeros((threads, rows.weight.size), v.dtype) for rows in (rows_in, rows_rec)]
+        partial = [[layout.aligned(rows.weight.size, v.dtype) for _ in range(threads)] for rows in (rows_in, rows_rec)]
         outside = [_array(grad) for grad in grads]
         run: Any = kernel.backward
 
@@ -70,10 +75,17 @@ class EventDriven(torch.autograd.Function):
 
         in_shares(work, kernel.groups(len(outside[0])), threads)
         done = (
-            torch.from_numpy(layout.unpack(places, sums, *shape))
+            torch.from_numpy(layout.unpack(places, np.stack(sums), *shape))
             for (places, shape), sums in zip(ctx.places, partial, strict=True)
         )
         return *done, None, None, None, None, None
+
+
+def _rows_of_potentials(rows: int, width: int, kind: Any) -> NDArray[Any]:
+    """Uninitialised [rows, width] that begins at a cache line."""
+    block = np.empty(rows * width + layout.CACHE_LINE, kind)
+    start = -block.ctypes.data % layout.CACHE_LINE // block.itemsize
+    return block[start : start + rows * width].reshape(rows, width)
 
 
 def _array(tensor: Tensor) -> NDArray[Any]:

@@ -8,8 +8,12 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from tilewire.errors import UsageError
 from tilewire.kernels.blocks import Blocks
 from tilewire.kernels.numba_vector import TAIL
+
+CACHE_LINE = 64
+"""Bytes."""
 
 
 class Rows(NamedTuple):
@@ -18,9 +22,9 @@ class Rows(NamedTuple):
     row, so a dense source is one row. Rows are padded with zeros to a multiple of ``TAIL``.
     """
 
-    ptr: NDArray[np.int64]
-    to: NDArray[np.int64]
-    at: NDArray[np.int64]
+    ptr: NDArray[np.int32]
+    to: NDArray[np.int32]
+    at: NDArray[np.int32]
     weight: NDArray[Any]
 
 
@@ -42,11 +46,21 @@ class Places(NamedTuple):
     place: NDArray[np.int64]
 
 
+def aligned(size: int, kind: Any) -> NDArray[Any]:
+    """Zeros that begin at a cache line, so that no vector operation straddles two."""
+    extra = CACHE_LINE // np.dtype(kind).itemsize
+    block = np.zeros(size + extra, kind)
+    start = -block.ctypes.data % CACHE_LINE // block.itemsize
+    return block[start : start + size]
+
+
 def by_source(blocks: Blocks, weight: NDArray[Any]) -> tuple[Rows, Places]:
-    """Lay the weights [P, S] out by source, O(P S)."""
+    """Lay the weights [P, S] out by source, O(P S). Raises ``UsageError`` from 2^31 weights on."""
+    if len(blocks) * (blocks.tile_size + TAIL) >= 2**31:
+        raise UsageError(f"{len(blocks)} blocks of {blocks.tile_size} weights, limit 2^31 weights", where="rsnn")
     order = blocks.by_source()
     to, at, ptr, place = _rows(order.ptr, blocks.tile[order.block], blocks.tile_size)
-    flat = np.zeros(at[-1], weight.dtype)
+    flat = aligned(int(at[-1]), weight.dtype)
     _pack(flat, weight, order.block, place)
     return Rows(ptr, to, at, flat), Places(order.block, place)
 
@@ -55,7 +69,7 @@ def by_tile(blocks: Blocks, weight: NDArray[Any]) -> Fans:
     """Lay the weights [P, S] out by destination tile, O(P S)."""
     order = blocks.by_tile()
     stride = -(-blocks.tile_size // TAIL) * TAIL
-    flat = np.zeros(len(order.block) * stride, weight.dtype)
+    flat = aligned(len(order.block) * stride, weight.dtype)
     _pack(flat, weight, order.block, np.arange(len(order.block)) * stride)
     return Fans(order.ptr, blocks.source[order.block], stride, flat)
 
@@ -70,11 +84,11 @@ def unpack(places: Places, partial: NDArray[Any], slots: int, size: int) -> NDAr
 @njit(cache=True)
 def _rows(
     ptr: NDArray[np.int64], tile: NDArray[np.int32], size: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32], NDArray[np.int64]]:
     """Merge the blocks of one source on neighbouring tiles; return (to, at, row ptr, place of each block)."""
-    to = np.empty(tile.size, np.int64)
-    at = np.zeros(tile.size + 1, np.int64)
-    row_ptr = np.zeros(ptr.size, np.int64)
+    to = np.empty(tile.size, np.int32)
+    at = np.zeros(tile.size + 1, np.int32)
+    row_ptr = np.zeros(ptr.size, np.int32)
     place = np.empty(tile.size, np.int64)
     rows, end = 0, 0
     for s in range(ptr.size - 1):

@@ -20,7 +20,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from tilewire.kernels.numba_layout import Fans, Rows
+from tilewire.kernels.numba_layout import CACHE_LINE, Fans, Rows
 from tilewire.kernels.numba_vector import (
     LANES,
     SCAN,
@@ -41,6 +41,13 @@ class Cells(NamedTuple):
     times: NDArray[Any]
 
 
+class Fired(NamedTuple):
+    """The spikes of the forward pass: cell c has ``neuron[ptr[c] : ptr[c + 1]]``, ascending."""
+
+    ptr: NDArray[np.int64]
+    neuron: NDArray[np.int32]
+
+
 class Dynamics(NamedTuple):
     """Numbers of the neuron model in the precision of the weights; ``reset`` is 0 without reset gradient."""
 
@@ -49,6 +56,10 @@ class Dynamics(NamedTuple):
     slope: Any
     reset: Any
     one: Any
+
+
+EAGER = 4
+"""Weight rows listed for every spike without asking how many it has."""
 
 
 def row_width(neurons: int) -> int:
@@ -66,48 +77,63 @@ def _first_row(group: int, step: int, samples: int, kept: int) -> int:
 
 
 @njit(cache=True)
-def _add_source(flat: NDArray[Any], start: int, rows: Rows, source: int, scale: Any) -> None:
-    """Add the weight rows of one source to the potentials that begin at ``start``."""
-    for r in range(rows.ptr[source], rows.ptr[source + 1]):
-        to, j, stop = start + rows.to[r], rows.at[r], rows.at[r + 1]
-        while j + LANES <= stop:
-            add_row(flat, to, rows.weight, j, scale, LANES)
-            to, j = to + LANES, j + LANES
-        while j < stop:
-            add_row(flat, to, rows.weight, j, scale, TAIL)
-            to, j = to + TAIL, j + TAIL
+def _add_row(flat: NDArray[Any], start: int, rows: Rows, row: int, scale: Any) -> None:
+    """Add one weight row to the potentials that begin at ``start``."""
+    to, j, stop = start + rows.to[row], rows.at[row], rows.at[row + 1]
+    while j + LANES <= stop:
+        add_row(flat, to, rows.weight, j, scale, LANES)
+        to, j = to + LANES, j + LANES
+    while j < stop:
+        add_row(flat, to, rows.weight, j, scale, TAIL)
+        to, j = to + TAIL, j + TAIL
 
 
 @njit(cache=True)
-def _collect_source(grad: NDArray[Any], rows: Rows, source: int, flat: NDArray[Any], start: int, scale: Any) -> None:
-    """Add the errors that begin at ``start`` to the gradient of the weight rows of one source."""
-    for r in range(rows.ptr[source], rows.ptr[source + 1]):
-        to, j, stop = start + rows.to[r], rows.at[r], rows.at[r + 1]
-        while j + LANES <= stop:
-            add_row(grad, j, flat, to, scale, LANES)
-            to, j = to + LANES, j + LANES
-        while j < stop:
-            add_row(grad, j, flat, to, scale, TAIL)
-            to, j = to + TAIL, j + TAIL
+def _collect_row(grad: NDArray[Any], rows: Rows, row: int, flat: NDArray[Any], start: int, scale: Any) -> None:
+    """Add the errors that begin at ``start`` to the gradient of one weight row."""
+    to, j, stop = start + rows.to[row], rows.at[row], rows.at[row + 1]
+    while j + LANES <= stop:
+        add_row(grad, j, flat, to, scale, LANES)
+        to, j = to + LANES, j + LANES
+    while j < stop:
+        add_row(grad, j, flat, to, scale, TAIL)
+        to, j = to + TAIL, j + TAIL
 
 
 @njit(cache=True)
-def _spiking(spikes: NDArray[np.int64], flat: NDArray[Any], start: int, width: int, threshold: Any) -> int:
-    """List the neurons above threshold in ascending order; return their number."""
-    found = 0
+def _list_rows(found: NDArray[np.int32], rows: Rows, spikes: NDArray[np.int32], first: int, last: int) -> int:
+    """List the weight rows of the spikes ``first .. last - 1``; return their number.
+
+    ``EAGER`` entries are written for every spike and those beyond its fan-out overwritten by the next one: a loop of
+    unpredictable, small length would cost more in mispredicted branches than the additions themselves.
+    """
+    n = 0
+    for k in range(first, last):
+        row, stop = rows.ptr[spikes[k]], rows.ptr[spikes[k] + 1]
+        for extra in range(EAGER):
+            found[n + extra] = row + extra
+        for extra in range(EAGER, stop - row):
+            found[n + extra] = row + extra
+        n += stop - row
+    return n
+
+
+@njit(cache=True)
+def _spiking(spikes: NDArray[np.int32], end: int, flat: NDArray[Any], start: int, width: int, threshold: Any) -> int:
+    """Append the neurons above threshold in ascending order; return the new end of the list."""
     for i in range(0, width - LANES, SCAN):
         bits = above(flat, start + i, threshold)
         while bits:
-            spikes[found] = i + lowest_bit(bits)
-            found += 1
+            spikes[end] = i + lowest_bit(bits)
+            end += 1
             bits &= bits - np.uint64(1)
-    return found
+    return end
 
 
 @njit(cache=True, fastmath={"contract"})
-def _leak(flat: NDArray[Any], start: int, before: int, width: int, leak: Any) -> None:
-    for i in range(width):
-        flat[start + i] = leak * flat[before + i]
+def _leak(now: NDArray[Any], before: NDArray[Any], leak: Any) -> None:
+    for i in range(now.size):
+        now[i] = leak * before[i]
 
 
 @njit(cache=True)
@@ -120,33 +146,44 @@ def _forward_sample(
     readout: NDArray[np.int64],
     v: NDArray[Any],
     kept: int,
-    spikes: NDArray[np.int64],
     counts: NDArray[Any],
     trains: NDArray[Any],
-) -> None:
+    fired: NDArray[np.int64],
+    spikes: NDArray[np.int32],
+    end: int,
+    listed: NDArray[np.int32],
+) -> tuple[NDArray[np.int32], int]:
+    """Run one sample; its spikes are appended to ``spikes``, which is returned (it may have grown)."""
     steps = trains.shape[1]
     flat, width = v.reshape(v.size), v.shape[1]
     group, lane = b // LANES, b % LANES
     samples = min(LANES, counts.shape[0] - group * LANES)
-    found, before = 0, 0
+    first, before = end, 0
     for t in range(steps):
         start = (_first_row(group, t, samples, kept) + lane) * width
         if t == 0:
             flat[start : start + width] = 0
         else:
-            _leak(flat, start, before, width, dynamics.leak)
-        for k in range(found):
-            flat[start + spikes[k]] -= dynamics.threshold
+            _leak(flat[start : start + width], flat[before : before + width], dynamics.leak)
         for e in range(cells.ptr[b * steps + t], cells.ptr[b * steps + t + 1]):
-            _add_source(flat, start, inputs, cells.channel[e], cells.times[e])
-        for k in range(found):
-            _add_source(flat, start, recurrent, spikes[k], dynamics.one)
-        found = _spiking(spikes, flat, start, width, dynamics.threshold)
-        for k in range(found):
+            for row in range(inputs.ptr[cells.channel[e]], inputs.ptr[cells.channel[e] + 1]):
+                _add_row(flat, start, inputs, row, cells.times[e])
+        for k in range(first, end):
+            flat[start + spikes[k]] -= dynamics.threshold
+        for k in range(_list_rows(listed, recurrent, spikes, first, end)):
+            _add_row(flat, start, recurrent, listed[k], dynamics.one)
+        if end + width > spikes.size:
+            grown = np.empty(2 * spikes.size, np.int32)
+            grown[:end] = spikes[:end]
+            spikes = grown
+        first, end = end, _spiking(spikes, end, flat, start, width, dynamics.threshold)
+        fired[b * steps + t] = end - first
+        for k in range(first, end):
             counts[b, spikes[k]] += 1
         for k in range(readout.size):
             trains[b, t, k] = flat[start + readout[k]] > dynamics.threshold
         before = start
+    return spikes, end
 
 
 @njit(cache=True, nogil=True)
@@ -162,29 +199,34 @@ def forward(
     kept: int,
     counts: NDArray[Any],
     trains: NDArray[Any],
-) -> None:
+    fired: NDArray[np.int64],
+) -> NDArray[np.int32]:
     """Run samples ``first .. last - 1``: fill ``v``, ``counts`` [B, N] (zero on entry), ``trains`` [B, T, n_out].
 
     ``v`` [B * kept, row_width(N)] keeps the potentials of the last ``kept`` steps: all of them (``kept`` = T)
-    for a backward pass, two without.
+    for a backward pass, two without. Returns the spiking neurons of all cells in order; ``fired`` [B * T] says
+    how many each cell has.
     """
-    spikes = np.empty(v.shape[1], np.int64)
+    width = v.shape[1]
+    spikes, end = np.empty(4 * width, np.int32), 0
+    listed = np.empty(recurrent.to.size + EAGER, np.int32)
     for b in range(first, last):
-        _forward_sample(b, cells, inputs, recurrent, dynamics, readout, v, kept, spikes, counts, trains)
+        spikes, end = _forward_sample(
+            b, cells, inputs, recurrent, dynamics, readout, v, kept, counts, trains, fired, spikes, end, listed
+        )
+    return spikes[:end]
 
 
-@njit(cache=True, fastmath={"contract", "arcp", "nsz"})
+@njit(cache=True, error_model="numpy", fastmath={"contract", "arcp", "nsz", "ninf"})
 def _neuron_errors(
-    square: NDArray[Any], dv: NDArray[Any], dz: NDArray[Any], dz_next: NDArray[Any], start: int, dynamics: Dynamics
+    v: NDArray[Any], dv: NDArray[Any], dz: NDArray[Any], dz_next: NDArray[Any], dynamics: Dynamics
 ) -> None:
-    """One square of the neuron model backwards: dv[t] from dv[t + 1], dz[t] and v[t]; dz then restarts."""
+    """The neuron model backwards: dv[t] from dv[t + 1], dz[t] and v[t]; dz then restarts."""
+    leak, threshold, slope, reset, one = dynamics
     for i in range(LANES * LANES):
-        distance = abs(square[i] - dynamics.threshold)
-        surrogate = dynamics.one / (dynamics.one + dynamics.slope * distance)
-        error = dv[start + i]
-        through = dz[start + i] - dynamics.reset * error
-        dv[start + i] = dynamics.leak * error + surrogate * surrogate * through
-        dz[start + i] = dz_next[start + i]
+        surrogate = one / (one + slope * abs(v[i] - threshold))
+        dv[i] = leak * dv[i] + surrogate * surrogate * (dz[i] - reset * dv[i])
+        dz[i] = dz_next[i]
 
 
 @njit(cache=True)
@@ -201,14 +243,15 @@ def _backward_neurons(
     dynamics: Dynamics,
 ) -> None:
     """The neuron model backwards for one group and step; dv leaves as lanes (``dv``) and as ``rows``."""
-    for i in range(0, width, LANES):
+    for i in range(0, width - LANES, LANES):
         if samples == LANES:
             transpose(square, 0, LANES, flat, first * width + i, width)
         else:
             for lane in range(samples):
                 for c in range(LANES):
                     square[c * LANES + lane] = flat[(first + lane) * width + i + c]
-        _neuron_errors(square, dv, dz, dz_next, i * LANES, dynamics)
+        part = slice(i * LANES, (i + LANES) * LANES)
+        _neuron_errors(square, dv[part], dz[part], dz_next[part], dynamics)
         transpose(rows, i, width, dv, i * LANES, LANES)
 
 
@@ -216,23 +259,28 @@ def _backward_neurons(
 def _backward_branches(fans: Fans, size: int, dv: NDArray[Any], dz: NDArray[Any]) -> None:
     """dz[t] += W dv[t + 1], tile by tile."""
     for q in range(fans.ptr.size - 1):
-        j = 0
+        j, first, last = 0, fans.ptr[q], fans.ptr[q + 1]
         while j + LANES <= fans.stride:
-            tile_product(
-                dz, dv, q * size + j, fans.weight, j, fans.stride, fans.source, fans.ptr[q], fans.ptr[q + 1], LANES
-            )
+            tile_product(dz, dv, q * size + j, fans.weight, j, fans.stride, fans.source, first, last, LANES)
             j += LANES
         while j < fans.stride:
-            tile_product(
-                dz, dv, q * size + j, fans.weight, j, fans.stride, fans.source, fans.ptr[q], fans.ptr[q + 1], TAIL
-            )
+            tile_product(dz, dv, q * size + j, fans.weight, j, fans.stride, fans.source, first, last, TAIL)
             j += TAIL
+
+
+@njit(cache=True)
+def _zeros(size: int, like: NDArray[Any]) -> NDArray[Any]:
+    """Zeros of the type of ``like`` that begin at a cache line."""
+    block = np.zeros(size + CACHE_LINE, like.dtype)
+    start = -block.ctypes.data % CACHE_LINE // like.itemsize
+    return block[start : start + size]
 
 
 @njit(cache=True)
 def _backward_group(
     group: int,
     cells: Cells,
+    fired: Fired,
     inputs: Rows,
     recurrent: Rows,
     fans: Fans,
@@ -249,13 +297,13 @@ def _backward_group(
     steps, width = g_trains.shape[1], v.shape[1]
     flat = v.reshape(v.size)
     samples = min(LANES, g_counts.shape[0] - group * LANES)
-    dv, dz_next = np.zeros(width * LANES, v.dtype), np.zeros(width * LANES, v.dtype)
-    rows, square = np.zeros(width * LANES, v.dtype), np.zeros(LANES * LANES, v.dtype)
-    spikes = np.empty(width, np.int64)
+    dv, dz, dz_next = _zeros(width * LANES, v), _zeros(width * LANES, v), _zeros(width * LANES, v)
+    rows, square = _zeros(width * LANES, v), _zeros(LANES * LANES, v)
+    listed = np.empty(recurrent.to.size + EAGER, np.int32)
     for lane in range(samples):
         for i in range(g_counts.shape[1]):
             dz_next[i * LANES + lane] = g_counts[group * LANES + lane, i]
-    dz = dz_next.copy()
+    dz[:] = dz_next
     for t in range(steps - 1, -1, -1):
         for lane in range(samples):
             for k in range(readout.size):
@@ -265,11 +313,12 @@ def _backward_group(
         for lane in range(samples):
             cell = (group * LANES + lane) * steps + t
             for e in range(cells.ptr[cell], cells.ptr[cell + 1]):
-                _collect_source(grad_in, inputs, cells.channel[e], rows, lane * width, cells.times[e])
+                for row in range(inputs.ptr[cells.channel[e]], inputs.ptr[cells.channel[e] + 1]):
+                    _collect_row(grad_in, inputs, row, rows, lane * width, cells.times[e])
             if t > 0:
-                before = (_first_row(group, t - 1, samples, steps) + lane) * width
-                for k in range(_spiking(spikes, flat, before, width, dynamics.threshold)):
-                    _collect_source(grad_rec, recurrent, spikes[k], rows, lane * width, dynamics.one)
+                n = _list_rows(listed, recurrent, fired.neuron, fired.ptr[cell - 1], fired.ptr[cell])
+                for k in range(n):
+                    _collect_row(grad_rec, recurrent, listed[k], rows, lane * width, dynamics.one)
         if t > 0:
             _backward_branches(fans, size, dv, dz)
 
@@ -279,6 +328,7 @@ def backward(
     first: int,
     last: int,
     cells: Cells,
+    fired: Fired,
     inputs: Rows,
     recurrent: Rows,
     fans: Fans,
@@ -296,6 +346,7 @@ def backward(
         _backward_group(
             group,
             cells,
+            fired,
             inputs,
             recurrent,
             fans,
