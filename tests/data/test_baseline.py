@@ -25,6 +25,16 @@ def test_counts_that_tell_the_class_are_read():
     assert result.parameters == 5 * 3
 
 
+def test_folded_samples_are_scored_per_utterance():
+    data = _separable(150)
+    folded, utterance = {}, {}
+    for split, pack in data.splits.items():
+        folded[split], utterance[split] = pack.fold_channels(2)
+    twice = spike_data("x", "synthetic", data.classes, folded)
+    apart, together = linear_on_counts(twice), linear_on_counts(twice, utterance=utterance)
+    assert together.accuracy["test"] > apart.accuracy["test"] + 0.05
+
+
 def test_silent_data_stay_near_chance():
     assert linear_on_counts(_separable(60, silent=True)).accuracy["test"] < 0.6
 

@@ -68,6 +68,15 @@ def test_the_large_set_is_found_in_the_data_root(mini, tmp_path, monkeypatch):
     assert load(tmp_path / "own.npz").name == "own"
 
 
+@pytest.mark.skipif(not (mini_speech.large_folders(None)[1] / mini_speech.LARGE.file).exists(), reason="checkout only")
+def test_the_larger_set_of_the_checkout_has_other_samples_of_the_same_voices(mini):
+    large = load("mini-speech-large")
+    assert [len(pack) for pack in large.splits.values()] == [8000, 2000, 2000]
+    for split, pack in large.splits.items():
+        assert set(pack.speaker.tolist()) == set(mini.splits[split].speaker.tolist())
+    assert not np.array_equal(large.splits["test"].dense(range(500)), mini.splits["test"].dense())
+
+
 def _toy(seed=0):
     rng = np.random.default_rng(seed)
     packs = {}

@@ -30,7 +30,7 @@ class Pinned:
 
 SPOKEN_BY = "eSpeak NG 1.51 (Debian 1.51+dfsg-10+deb12u2)"
 MINI = Pinned("mini_speech.npz", "b9dd9dc00d4b05d5a8c0898d3ad59dd1befcd62338223dafd284b4ee4191b870", SPOKEN_BY)
-LARGE = Pinned("mini_speech_large.npz", "", SPOKEN_BY)
+LARGE = Pinned("mini_speech_large.npz", "ebb76c5dafa332fd7dcb0cf2771e4752a273f321530a27b67d75ac9d156a0e48", SPOKEN_BY)
 GENERATOR = "python scripts/make_mini_speech.py"
 
 

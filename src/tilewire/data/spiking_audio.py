@@ -33,7 +33,7 @@ STAND_IN = "mini-speech"
 _MOST_SAMPLES = 1 << 24
 _MOST_CLASSES = 10_000
 _MOST_BYTES = 32 << 30  # of an unpacked archive
-_READ_CHUNK = 2048  # samples read at once, bounds the memory
+_READ_CHUNK = 512  # samples read at once, bounds the memory
 _H5_FAULTS = (
     OSError,
     KeyError,
