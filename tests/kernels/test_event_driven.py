@@ -74,7 +74,10 @@ def test_float32_gradients_with_forced_spikes(make_case, seed, sizes):
     counts, trains, *grads = run(case, torch.float32, seed, "numba")
     torch.testing.assert_close(counts, trains.sum(1)[:, np.argsort(case.readout)])
     _, _, *want = run(case, torch.float64, seed, spikes_of(case, trains))
-    assert all(difference(a, b) < 1e-5 for a, b in zip(grads, want, strict=True))
+    _, _, *single = run(case, torch.float32, seed, spikes_of(case, trains))
+    for got, torch32, exact in zip(grads, single, want, strict=True):
+        # a sum of very few terms may cancel; then torch in float32 is no nearer
+        assert difference(got, exact) < max(1e-5, 4 * difference(torch32, exact))
 
 
 @pytest.mark.parametrize("size", [32, 128])
