@@ -8,7 +8,8 @@ import re
 from tilewire.errors import UsageError
 
 PREFIXES = {
-    "": 1.0, "f": 1e-15, "p": 1e-12, "n": 1e-9, "u": 1e-6, "µ": 1e-6, "m": 1e-3, "c": 1e-2, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12,
+    "": 1.0, "f": 1e-15, "p": 1e-12, "n": 1e-9, "u": 1e-6, "µ": 1e-6, "μ": 1e-6, "m": 1e-3, "c": 1e-2,
+    "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12,
 }  # fmt: skip
 # Base symbol -> (dimension, factor to SI).
 UNITS = {
@@ -63,4 +64,6 @@ def parse(text: str | float, dimension: str) -> float:
     found, factor = _unit(symbol, str(text))
     if found != dimension:
         raise UsageError(f"'{text}' is of {found}, wanted {dimension}")
+    if not math.isfinite(value * factor):
+        raise UsageError(f"'{text}' is not finite in SI units")
     return value * factor

@@ -2,55 +2,105 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import itertools
+import numbers
+import reprlib
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.scalarbool import ScalarBoolean
 
 from tilewire.errors import ConfigError, Fault, UsageError, nearest
 
-MAX_BYTES = 4 << 20  # a description is written by people; anything larger is a mistake or an attack
+MAX_BYTES = 256 << 10  # a description is written by people; the parser takes seconds for this much
+MAX_NODES = 100_000  # aliases let a short text stand for any number of values
 
 
 class Record(BaseModel):
-    """Base of everything read from YAML: frozen, unknown keys refused, no silent conversion of strings to numbers."""
+    """Base of everything read from YAML: frozen, unknown keys refused, no silent conversion of strings or booleans to numbers."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=False, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 R = TypeVar("R", bound=BaseModel)
 
 
-def read(path: Path) -> Any:
-    """Parse one YAML document with its line marks (ruamel round-trip nodes). Raises `ConfigError` naming file and line."""
+def text_of(path: Path) -> str:
+    """Content of a YAML file. Raises `UsageError` if it is missing, unreadable or larger than a description can be."""
     if not path.is_file():
-        raise UsageError(f"no file '{path}'", hint="check the path; `tilewire hw new` writes a hardware file")
-    if path.stat().st_size > MAX_BYTES:
-        raise UsageError(f"'{path}' holds {path.stat().st_size} bytes, at most {MAX_BYTES} are read")
-    yaml = YAML(typ="rt")
+        raise UsageError(f"no file '{path}'", hint="check the path")
     try:
-        return yaml.load(path.read_text(encoding="utf-8"))
+        with open(path, "rb") as handle:
+            content = handle.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise UsageError(f"cannot read the file: {error.strerror}", where=str(path)) from error
+    if len(content) > MAX_BYTES:
+        raise UsageError(f"'{path}' is larger than {MAX_BYTES} bytes", hint="a description is a few lines of YAML")
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not YAML", [Fault(str(path), "syntax", str(error))]) from error
+
+
+def parse(text: str, name: str) -> Any:
+    """One YAML document with its line marks (ruamel round-trip nodes). Raises `ConfigError` naming file and line."""
+    try:
+        return YAML(typ="rt").load(text)
     except MarkedYAMLError as error:
         mark = error.problem_mark
-        where = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else str(path)
-        raise ConfigError(f"{path} is not YAML", [Fault(where, "syntax", str(error.problem))]) from error
-    except (YAMLError, UnicodeDecodeError, ValueError) as error:
-        raise ConfigError(f"{path} is not YAML", [Fault(str(path), "syntax", str(error).splitlines()[0])]) from error
+        where = f"{name}:{mark.line + 1}:{mark.column + 1}" if mark else name
+        fault = Fault(where, "syntax", str(error.problem))
+    except RecursionError:
+        fault = Fault(name, "syntax", "nested too deep")
+    except (
+        YAMLError,
+        ValueError,
+        TypeError,
+        AttributeError,
+        KeyError,
+    ) as error:  # the parser's own slips on odd input included
+        fault = Fault(name, "syntax", (str(error) or type(error).__name__).splitlines()[0])
+    raise ConfigError(f"{name} is not YAML", [fault])
+
+
+def read(path: Path) -> Any:
+    """`text_of` then `parse`."""
+    return parse(text_of(path), str(path))
 
 
 def plain(node: Any) -> Any:
-    """The same content in plain dicts and lists."""
+    """The same content in plain dicts, lists and scalars. Raises ValueError for other types, endless or exploding aliases."""
+    try:
+        return _plain(node, itertools.count(1))
+    except RecursionError as error:
+        raise ValueError("nested too deep, or an alias of itself") from error
+
+
+def _plain(node: Any, count: Iterator[int]) -> Any:
+    if next(count) > MAX_NODES:
+        raise ValueError(f"stands for more than {MAX_NODES} values")
     if isinstance(node, Mapping):
-        return {str(key) if isinstance(key, str) else key: plain(value) for key, value in node.items()}
-    if isinstance(node, Sequence) and not isinstance(node, str | bytes):
-        return [plain(value) for value in node]
-    return node
+        return {_plain(key, count): _plain(value, count) for key, value in node.items()}
+    if isinstance(node, ScalarBoolean):
+        return bool(node)
+    if isinstance(node, str):
+        return str(node)
+    if isinstance(node, numbers.Real) and not isinstance(node, bool):
+        return int(node) if isinstance(node, numbers.Integral) else float(node)
+    if isinstance(node, tuple):
+        return tuple(_plain(value, count) for value in node)
+    if isinstance(node, Sequence) and not isinstance(node, bytes):
+        return [_plain(value, count) for value in node]
+    if node is None or isinstance(node, bool):
+        return node
+    raise ValueError(f"{node!r:.60} is no text, number, list or mapping")
 
 
-def _line(document: Any, path: Sequence[str | int]) -> int | None:
+def line_of(document: Any, path: Sequence[str | int]) -> int | None:
     """1-based line of the deepest key of ``path`` that the document holds."""
     node, line = document, None
     for key in path:
@@ -87,7 +137,7 @@ def _fault(error: Any, model: type[BaseModel], document: Any, name: str) -> Faul
     path = [
         key for key in error["loc"] if not (isinstance(key, str) and ("[" in key or key in ("int", "float", "str")))
     ]
-    line = _line(document, path)
+    line = line_of(document, path)
     where = f"{name}:{line}" if line else name
     key = ".".join(str(part) for part in path) or "file"
     context = error.get("ctx", {})
@@ -102,7 +152,7 @@ def _fault(error: Any, model: type[BaseModel], document: Any, name: str) -> Faul
     message = error["msg"].removeprefix("Value error, ")
     problem = message[0].lower() + message[1:]
     value = error.get("input")
-    shown = "" if isinstance(value, dict) else f" (is {value!r})"
+    shown = "" if isinstance(value, dict) else f" (is {reprlib.repr(value)})"
     return Fault(where, key, problem + shown, allowed)
 
 
@@ -111,7 +161,11 @@ def validate(document: Any, model: type[R], name: str) -> R:
     if not isinstance(document, Mapping):
         raise ConfigError(name, [Fault(name, "file", "holds no mapping of keys to values")])
     try:
-        return model.model_validate(plain(document))
+        content = plain(document)
+    except (ValueError, TypeError) as error:  # TypeError: a mapping as a key
+        raise ConfigError(name, [Fault(name, "file", str(error))]) from error
+    try:
+        return model.model_validate(content)
     except ValidationError as error:
         faults: dict[tuple[str, str], Fault] = {}
         for item in error.errors(include_url=False):
@@ -128,17 +182,20 @@ def load(path: Path, model: type[R]) -> R:
 def _value(text: str, key: str) -> Any:
     try:
         return plain(YAML(typ="safe").load(text))
-    except YAMLError as error:
+    except (YAMLError, ValueError, TypeError, RecursionError) as error:
         raise UsageError(f"--set {key}: '{text}' is not a YAML value") from error
 
 
 def with_settings(document: Any, settings: Sequence[str]) -> Any:
-    """Apply ``key.sub=value`` settings (values are YAML) to a parsed document. Raises `UsageError` for malformed ones."""
+    """Apply ``key.sub=value`` settings (values are YAML) to a parsed mapping. Raises `UsageError` for malformed ones."""
+    if settings and not isinstance(document, dict):
+        raise UsageError("--set changes keys, but the file holds no mapping of keys to values")
     for setting in settings:
         key, equals, text = setting.partition("=")
         if not equals or not key.strip():
             raise UsageError(f"--set '{setting}' is not key=value", hint="for example --set train.epochs=10")
-        node, path = document, key.strip().split(".")
+        node: Any = document
+        path = [int(part) if part.isdecimal() else part for part in key.strip().split(".")]  # hop classes are numbers
         for part in path[:-1]:
             if not isinstance(node.get(part), dict):
                 node[part] = {}

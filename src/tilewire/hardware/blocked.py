@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Literal, Self
 
 import numpy as np
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from tilewire.errors import HardwareError
 from tilewire.hardware.fabric import PORTS, TILE, TileFabric
@@ -17,8 +17,8 @@ from tilewire.yamlfile import Record
 class Blocked(Record):
     """One blocked port of a tile, given by its place on the grid, or of a router, given by its place on the canvas."""
 
-    tile: tuple[int, int] | None = None
-    router: tuple[int, int] | None = None
+    tile: tuple[int, int] | None = Field(default=None, strict=False)
+    router: tuple[int, int] | None = Field(default=None, strict=False)
     port: Literal["north", "east", "south", "west", "local"]
 
     @model_validator(mode="after")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import reprlib
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
@@ -14,7 +15,7 @@ from tilewire.hardware.fabric import TileFabric, check_fabric
 from tilewire.hardware.mesh import MeshDescription
 from tilewire.hardware.mosaic import MosaicDescription
 from tilewire.hardware.technology import Technology
-from tilewire.yamlfile import plain, read, validate
+from tilewire.yamlfile import line_of, read, validate
 
 
 class Description(Protocol):
@@ -50,11 +51,16 @@ def locate(name: str | Path) -> Path:
 
 def describe(document: Any, where: str) -> Description:
     """Validate a parsed hardware document. Raises `ConfigError` with every fault, its file:line and the nearest name."""
-    family = document.get("family") if isinstance(document, Mapping) else None
-    if not isinstance(document, Mapping) or family not in FAMILIES:
-        close = nearest(str(family), FAMILIES)
-        problem = "missing" if family is None else f"unknown family '{family}'"
-        raise ConfigError(where, [Fault(where, "family", problem, ", ".join(FAMILIES), close)])
+    if not isinstance(document, Mapping):
+        raise ConfigError(where, [Fault(where, "file", "holds no mapping of keys to values")])
+    family = document.get("family")
+    if not isinstance(family, str) or family not in FAMILIES:
+        line = line_of(document, ["family"])
+        problem = "missing" if family is None else f"unknown family {reprlib.repr(family)}"
+        fault = Fault(
+            f"{where}:{line}" if line else where, "family", problem, ", ".join(FAMILIES), nearest(str(family), FAMILIES)
+        )
+        raise ConfigError(where, [fault])
     description: Description = validate(document, FAMILIES[family], where)
     return description
 
@@ -74,7 +80,7 @@ def load_hardware(name: str | Path) -> TileFabric:
 
 def from_mapping(document: Mapping[str, Any], where: str = "hardware") -> TileFabric:
     """Fabric of a description given in place, e.g. inside a recipe."""
-    fabric = describe(plain(document), where).build()
+    fabric = describe(document, where).build()
     check_fabric(fabric)
     return fabric
 

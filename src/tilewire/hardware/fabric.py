@@ -16,6 +16,7 @@ NORTH, EAST, SOUTH, WEST, LOCAL = range(5)
 PORTS = ("north", "east", "south", "west", "local")
 OPPOSITE = np.array([SOUTH, WEST, NORTH, EAST, LOCAL], np.int8)
 STEP = np.array([[-1, 0], [0, 1], [1, 0], [0, -1], [0, 0]], np.int32)  # canvas move of each out port
+MAX_TILES = 1 << 14
 TILE = 0  # index of the kind "tile" in every fabric
 
 Ints = NDArray[np.int32]
@@ -163,6 +164,13 @@ class TileFabric:
         if self.kind[node] == TILE:
             return f"{self.tile_name(int(self.tile_index[node]))}, port out {PORTS[port]}"
         return f"{self.kinds[self.kind[node]]} router ({self.row[node]}, {self.column[node]}), port out {PORTS[port]}"
+
+
+def checked_grid(grid: tuple[int, int]) -> tuple[int, int]:
+    """The grid of a description. Raises ValueError unless it has 1 to `MAX_TILES` tiles: the hop table is [tiles, tiles]."""
+    if min(grid) < 1 or grid[0] * grid[1] > MAX_TILES:
+        raise ValueError(f"grid is [rows, columns], each at least 1, at most {MAX_TILES} tiles")
+    return grid
 
 
 def check_fabric(fabric: TileFabric) -> None:

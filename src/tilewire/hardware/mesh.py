@@ -25,6 +25,7 @@ from tilewire.hardware.fabric import (
     DeviceMemory,
     Ints,
     TileFabric,
+    checked_grid,
 )
 from tilewire.hardware.mosaic import MAX_WIDTH, Sides, Width
 from tilewire.hardware.technology import Technology
@@ -58,18 +59,16 @@ class MeshDescription(Record):
 
     family: str
     name: str = ""
-    grid: tuple[int, int]
+    grid: tuple[int, int] = Field(strict=False)
     neurons_per_tile: int = Field(ge=1, le=4096)
     channels: Channels
-    blocked: tuple[Blocked, ...] = ()
+    blocked: tuple[Blocked, ...] = Field(default=(), strict=False)
     technology: str | None = None
 
     @field_validator("grid")
     @classmethod
     def _grid(cls, grid: tuple[int, int]) -> tuple[int, int]:
-        if not all(1 <= side <= 256 for side in grid):
-            raise ValueError("grid is [rows, columns], each 1 to 256")
-        return grid
+        return checked_grid(grid)
 
     def build(self, technology: Technology | None = None) -> TileFabric:
         """The fabric of this description."""

@@ -25,7 +25,8 @@ class BranchThreshold:
     def __call__(self, weight: NDArray[np.float32]) -> NDArray[np.bool_]:
         """Branches to drop, bool [branches], from weights [branches, S]."""
         strong = (np.abs(weight) >= self.threshold).sum(axis=1)
-        return np.asarray(strong < np.ceil(self.min_live * weight.shape[1]))
+        needed = np.ceil(np.round(self.min_live * weight.shape[1], 9))  # .07 * 100 is 7, whatever binary fractions say
+        return np.asarray(strong < needed)
 
 
 DropRule = Callable[[NDArray[np.float32]], NDArray[np.bool_]]
