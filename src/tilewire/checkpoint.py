@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
+import itertools
 import json
 import os
 import re
@@ -21,7 +22,7 @@ from safetensors import numpy as safetensors
 
 from tilewire.errors import RunError
 
-_NAME = re.compile(r"^step-(\d{9})$")
+_NAME = re.compile(r"^step-(\d{9,})(?:\.(\d+))?$")
 _TEMPORARY = ".writing-"
 KEEP = 2
 MAX_TENSORS = 10_000  # a header of millions of names is an attack, not a network
@@ -31,7 +32,7 @@ Arrays = Mapping[str, NDArray[Any]]
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """What a run needs to continue: arrays (weights, moments, wiring, placement) and a small state (cursor, seeds, history)."""
+    """What a run needs to continue: arrays (weights, moments, wiring) and a small state (cursor, metrics of finished epochs)."""
 
     arrays: dict[str, NDArray[Any]]
     state: dict[str, Any]
@@ -56,7 +57,7 @@ def write_file(path: Path, content: bytes) -> None:
 
 def replace_file(path: Path, content: bytes) -> None:
     """Write a file atomically: temporary name beside it, fsync, rename. Raises `RunError` and leaves the old file."""
-    temporary = path.with_name(f".{path.name}.writing-{os.getpid()}")
+    temporary = path.with_name(f".{path.name}{_TEMPORARY}{os.getpid()}")
     try:
         write_file(temporary, content)
         os.replace(temporary, path)
@@ -71,16 +72,20 @@ def replace_file(path: Path, content: bytes) -> None:
 def save(folder: Path, step: int, arrays: Arrays, state: Mapping[str, Any]) -> Path:
     """Save one checkpoint as ``folder/step-NNNNNNNNN`` and drop all but the last two.
 
+    A second save of one step gets a suffix ``.1``, ``.2``, ...: nothing is removed before its successor is safe on disk.
     Raises `RunError` if anything fails (disk full, permissions): the path is named, nothing half-written is left and earlier
     checkpoints are intact.
     """
-    final = folder / f"step-{step:09d}"
+    final = _free(folder, step)
     temporary = folder / f"{_TEMPORARY}{step:09d}-{os.getpid()}"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        if not folder.is_dir():
+            folder.mkdir(parents=True)
+            _fsync_folder(folder.parent)
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir()
-        blob = safetensors.save({name: np.ascontiguousarray(value) for name, value in arrays.items()})
+        # Not ascontiguousarray: it turns scalars (Adam's step) into vectors.
+        blob = safetensors.save({name: np.asarray(value, order="C") for name, value in arrays.items()})
         text = json.dumps(dict(state), sort_keys=True).encode()
         digests = {
             "state.safetensors": hashlib.sha256(blob).hexdigest(),
@@ -90,8 +95,6 @@ def save(folder: Path, step: int, arrays: Arrays, state: Mapping[str, Any]) -> P
         write_file(temporary / "state.json", text)
         write_file(temporary / "sha256.json", json.dumps(digests, sort_keys=True).encode())
         _fsync_folder(temporary)
-        if final.exists():  # the same step saved before (an interrupt right after a save)
-            shutil.rmtree(final)
         os.replace(temporary, final)
         _fsync_folder(folder)
     except OSError as error:
@@ -102,16 +105,24 @@ def save(folder: Path, step: int, arrays: Arrays, state: Mapping[str, Any]) -> P
             where=str(final),
             hint="free disk space and run again",
         ) from error
-    for _, old in _listed(folder)[:-KEEP]:
+    for old in _listed(folder)[:-KEEP]:
         shutil.rmtree(old, ignore_errors=True)
     return final
 
 
-def _listed(folder: Path) -> list[tuple[int, Path]]:
+def _listed(folder: Path) -> list[Path]:
+    """Checkpoints, oldest first."""
     if not folder.is_dir():
         return []
-    found = [(int(match[1]), entry) for entry in folder.iterdir() if (match := _NAME.match(entry.name))]
-    return sorted(found)
+    found = [
+        (int(match[1]), int(match[2] or 0), entry) for entry in folder.iterdir() if (match := _NAME.match(entry.name))
+    ]
+    return [entry for _, _, entry in sorted(found)]
+
+
+def _free(folder: Path, step: int) -> Path:
+    names = (f"step-{step:09d}{suffix}" for suffix in itertools.chain([""], (f".{k}" for k in itertools.count(1))))
+    return next(folder / name for name in names if not (folder / name).exists())
 
 
 def _read(path: Path) -> Checkpoint:
@@ -124,7 +135,10 @@ def _read(path: Path) -> Checkpoint:
         arrays = safetensors.load(blob)
         if len(arrays) > MAX_TENSORS:
             raise RunError(f"{len(arrays)} tensors, at most {MAX_TENSORS} are read", where=str(path))
-        return Checkpoint(arrays, json.loads(text), path)
+        state = json.loads(text)
+        if not isinstance(state, dict):
+            raise RunError("state.json holds no object", where=str(path))
+        return Checkpoint(arrays, state, path)
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise RunError(f"unreadable checkpoint: {error}", where=str(path)) from error
 
@@ -132,15 +146,25 @@ def _read(path: Path) -> Checkpoint:
 def load_latest(folder: Path) -> tuple[Checkpoint | None, list[str]]:
     """The newest checkpoint whose digests hold, and a warning per damaged one that was passed over. None in an empty folder.
 
+    Damaged ones are renamed ``damaged-...``, so that they do not count as the previous one that is kept.
     Raises `RunError` if there are checkpoints and none is readable.
     """
     warnings: list[str] = []
+    damaged: list[Path] = []
     listed = _listed(folder)
-    for _, path in reversed(listed):
+    for path in reversed(listed):
         try:
-            return _read(path), warnings
+            found = _read(path)
         except RunError as error:
             warnings.append(f"{error}; falling back to the one before it")
+            damaged.append(path)
+            continue
+        for old in damaged:
+            aside = folder / f"damaged-{old.name}"
+            shutil.rmtree(aside, ignore_errors=True)
+            with contextlib.suppress(OSError):  # tidiness only: a folder that cannot be written fails at the next save
+                os.replace(old, aside)
+        return found, warnings
     if listed:
         raise RunError(
             "no readable checkpoint: " + " | ".join(warnings),
@@ -151,11 +175,11 @@ def load_latest(folder: Path) -> tuple[Checkpoint | None, list[str]]:
 
 
 def clean(folder: Path) -> None:
-    """Remove what a killed save left behind. Call only while holding the lock of the run."""
+    """Remove what killed saves left behind. Call only while holding the lock of the run."""
     if folder.is_dir():
         for entry in folder.iterdir():
-            if entry.name.startswith(_TEMPORARY):
-                shutil.rmtree(entry, ignore_errors=True)
+            if entry.name.startswith(".") and _TEMPORARY in entry.name:
+                shutil.rmtree(entry, ignore_errors=True) if entry.is_dir() else entry.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
 import json
 import math
 import platform
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -19,13 +21,14 @@ import tilewire
 from tilewire import checkpoint
 from tilewire.config import Recipe, dump
 from tilewire.data.record import EventPack, SpikeData
-from tilewire.errors import RunError, UsageError, unknown
+from tilewire.errors import DataError, RunError, UsageError, unknown
 from tilewire.hardware.description import fabric_hash, from_mapping, load_hardware, locate
 from tilewire.hardware.fabric import TileFabric
 from tilewire.kernels import dispatch
 from tilewire.kernels.lif import Lif
-from tilewire.mapping.budget import BUDGETS
+from tilewire.mapping.budgets import build_budget
 from tilewire.mapping.placement import PLACERS
+from tilewire.mapping.routing import ROUTERS
 from tilewire.nn.initialise import INITIAL_LAWS
 from tilewire.nn.readout import CountReadout, LeakyReadout, Readout
 from tilewire.nn.tiled import TiledRSNN, TiledSpec
@@ -102,6 +105,9 @@ def prepare_data(recipe: Recipe) -> tuple[SpikeData, dict[str, NDArray[np.int64]
         if config.fold > 1:
             part, utterance[name] = part.fold_channels(config.fold)
         splits[name] = part
+    empty = [name for name, part in splits.items() if not len(part)]
+    if empty:
+        raise DataError(f"data set '{data.name}': no samples in {', '.join(empty)}")
     return SpikeData(data.name, data.kind, data.digest, data.classes, splits), utterance
 
 
@@ -113,22 +119,32 @@ def build_readout(recipe: Recipe, classes: int) -> Readout:
     return LeakyReadout(classes, config.per_class, config.scale, config.tau)
 
 
+def _check_names(recipe: Recipe) -> None:
+    """Everything that a table must hold, before anything is loaded: a name that fails after hours of training is a bug."""
+    asked: tuple[tuple[str, str | None, Iterable[str]], ...] = (
+        ("placement", recipe.placement, PLACERS),
+        ("router", recipe.router, ROUTERS),
+        ("budget.kind", recipe.budget.kind, BUDGETS),
+        ("rewire.rule", recipe.rewire.rule, DROP_RULES),
+        ("kernel", recipe.kernel, dispatch.TIERS),
+    )
+    wrong = [unknown(key, name, table) for key, name, table in asked if name is not None and name not in table]
+    if wrong:
+        raise UsageError("; ".join(wrong))
+
+
 def build(recipe: Recipe, fabric: TileFabric | None = None) -> Parts:
     """Load, check and construct; nothing is written. Raises the named error of whatever does not go together."""
+    _check_names(recipe)
     fabric = fabric or hardware_of(recipe)
     data, utterance = prepare_data(recipe)
-    for name, table in (("placement", PLACERS), ("budget.kind", BUDGETS), ("rewire.rule", DROP_RULES)):
-        value = {"placement": recipe.placement, "budget.kind": recipe.budget.kind, "rewire.rule": recipe.rewire.rule}[
-            name
-        ]
-        if value not in table:
-            raise UsageError(unknown(name, value, table))
     network_config, rewire = recipe.network, recipe.rewire
     neuron = network_config.neuron
     lif = Lif(math.exp(-1 / neuron.tau), neuron.threshold, neuron.slope, neuron.reset_gradient)
     spec = TiledSpec(data.channels, len(data.classes) * network_config.readout.per_class, network_config.inputs)
     group_of = (np.arange(fabric.n_neurons) // fabric.neurons_per_tile).astype(np.int32)
-    budget = BUDGETS[recipe.budget.kind](fabric, recipe.budget.profile, group_of)
+    options = recipe.budget.model_dump() | {"router": recipe.router}
+    budget = build_budget(recipe.budget.kind, fabric, group_of, options)
     law = INITIAL_LAWS["above-threshold"](rewire.threshold, rewire.alpha)
     network = TiledRSNN(fabric, spec, lif, budget.branches(), law, stream(recipe.seed, "weights"))
     network.tier = recipe.kernel
@@ -157,96 +173,149 @@ def manifest(parts: Parts, threads: int, tier: str) -> dict[str, Any]:
     }
 
 
-def _claim(folder: Path, recipe: Recipe) -> None:
-    """Write the config of a new run, or hold a continued one to it."""
-    text, path = dump(recipe), folder / "config.yaml"
+def _check_claim(folder: Path, recipe: Recipe) -> None:
+    """Hold a folder that a run has claimed to its configuration."""
+    path = folder / "config.yaml"
     if not path.exists():
-        checkpoint.replace_file(path, text.encode())
         return
-    if path.read_text() != text:
-        diff = "\n".join(
-            difflib.unified_diff(
-                path.read_text().splitlines(), text.splitlines(), "in the folder", "asked for", lineterm="", n=0
-            )
+    try:
+        before = path.read_bytes().decode(errors="replace")
+    except OSError as error:
+        raise RunError(f"cannot be read: {error.strerror}", where=str(path)) from error
+    if before != (text := dump(recipe)):
+        lines = difflib.unified_diff(
+            before.splitlines(), text.splitlines(), "in the folder", "asked for", lineterm="", n=0
         )
         raise RunError(
-            f"this folder belongs to another configuration:\n{diff}",
+            "this folder belongs to another configuration:\n" + "\n".join(lines),
             where=str(folder),
-            hint="another --out, or the same settings",
+            hint="another --out, or the same settings; a damaged config.yaml may be removed, checkpoints know their recipe",
+        )
+
+
+def _manifest_before(folder: Path) -> dict[str, Any] | None:
+    """What an earlier call wrote, None in a new folder."""
+    path = folder / "manifest.json"
+    try:
+        found: dict[str, Any] = json.loads(path.read_bytes())
+        return found | {"threads": int(found["threads"]), "kernel_tier": str(found["kernel_tier"])}
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RunError(
+            f"damaged manifest ({type(error).__name__}: {error}): threads and kernel of this run are not known",
+            where=str(path),
+            hint="restore it from a copy, or start in a new folder with --out",
+        ) from error
+
+
+def _check_same(before: dict[str, Any], now: dict[str, Any], folder: Path, observer: Observer) -> None:
+    """Same data and chip as when the run began, whatever the file names say; other packages are worth a note."""
+    changed = [
+        f"{what} {before.get(what, {}).get('name')!r} has other content now"
+        for what, key in (("data", "digest"), ("hardware", "hash"))
+        if before.get(what, {}).get(key) != now[what][key]
+    ]
+    if changed:
+        raise RunError("; ".join(changed), where=str(folder), hint="another --out, or the files of the first call")
+    old, new = before.get("packages", {}), now["packages"]
+    moved = [f"{name} {old[name]} -> {new[name]}" for name in new if name in old and old[name] != new[name]]
+    if moved:
+        observer.note(
+            f"packages changed since the last call, so results may differ in the last bits: {', '.join(moved)}"
         )
 
 
 class Metrics:
-    """``metrics.jsonl``: one record an epoch, cut back to the checkpoint when a run continues."""
+    """``metrics.jsonl``: one record an epoch. The checkpoint holds the records too, so the file is whole whatever happened to it."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, records: Iterable[dict[str, Any]] = ()) -> None:
         self.path = path
-        self.records: list[dict[str, Any]] = []
-
-    def truncate(self, epochs: int) -> None:
-        """Keep the records of finished epochs only."""
-        lines = self.path.read_text().splitlines()[:epochs] if self.path.exists() else []
-        self.records = [json.loads(line) for line in lines]
-        if self.path.exists():
-            checkpoint.replace_file(self.path, "".join(line + "\n" for line in lines).encode())
+        self.records = list(records)
+        self._write()
 
     def append(self, record: dict[str, Any]) -> None:
+        """Add the record of an epoch. Raises `RunError` if the file cannot be written."""
         self.records.append(record)
-        with open(self.path, "a", encoding="utf-8") as handle:
-            handle.write(json.dumps(record) + "\n")
+        self._write()
+
+    def _write(self) -> None:
+        text = "".join(json.dumps(record) + "\n" for record in self.records)
+        checkpoint.replace_file(self.path, text.encode())
 
 
 def _train(parts: Parts, folder: Path, metrics: Metrics, observer: Observer) -> None:
     trainer, recipe = parts.trainer, parts.recipe
-    saves = folder / "checkpoints"
 
     def save() -> None:
-        checkpoint.save(saves, trainer.global_step, trainer.arrays(), trainer.state())
+        state = trainer.state() | {"metrics": metrics.records, "recipe_sha256": _recipe_digest(recipe)}
+        checkpoint.save(folder / "checkpoints", trainer.global_step, trainer.arrays(), state)
 
     while not trainer.finished:
         for report in trainer.epoch():
             observer.step(report)
             if observer.stop_requested():
                 save()
-                raise Interrupted(
-                    f"stopped after epoch {report.epoch}, step {report.step}; everything is saved", where=str(folder)
-                )
+                where = f"epoch {report.epoch + 1}, step {report.step} of {report.steps}"
+                raise Interrupted(f"stopped after {where}; everything is saved", where=str(folder))
         record = trainer.end_epoch(parts.data.splits.get("validation"))
         metrics.append(record)
         observer.epoch(record)
         if trainer.finished or trainer.cursor.epoch % recipe.train.save_every == 0:
             save()
+    if observer.stop_requested():
+        raise Interrupted("stopped after the last epoch; everything is saved", where=str(folder))
+
+
+def _recipe_digest(recipe: Recipe) -> str:
+    return hashlib.sha256(dump(recipe).encode()).hexdigest()
+
+
+def _restore(parts: Parts, folder: Path, observer: Observer) -> Metrics:
+    """Bring trainer and metrics to the newest whole checkpoint, or to the start."""
+    checkpoint.clean(folder)
+    checkpoint.clean(folder / "checkpoints")
+    saved, warnings = checkpoint.load_latest(folder / "checkpoints")
+    for warning in warnings:
+        observer.note(warning)
+    if saved is None:
+        return Metrics(folder / "metrics.jsonl")
+    if saved.state.get("recipe_sha256") != _recipe_digest(parts.recipe):
+        raise RunError("the checkpoint was made by another recipe", where=str(saved.path), hint="another --out")
+    parts.trainer.restore(saved.arrays, saved.state)
+    cursor = parts.trainer.cursor
+    observer.note(f"continuing after {cursor.epoch} epochs and {cursor.step} steps")
+    return Metrics(folder / "metrics.jsonl", saved.state["metrics"])
 
 
 def execute(recipe: Recipe, folder: Path, observer: Observer | None = None) -> dict[str, Any]:
     """Run a recipe in a folder, or continue it; returns the content of ``evaluation.json``.
 
-    Raises `RunError` (locked folder, changed configuration, failed save), `TrainingError` (no finite numbers), `Interrupted`,
-    or the error of a wrong recipe, chip or data set. Continuing is bit-identical on one machine.
+    Raises `RunError` (locked folder, changed configuration, chip or data, failed save), `TrainingError` (no finite numbers),
+    `Interrupted`, or the error of a wrong recipe, chip or data set; a recipe that cannot be built claims no folder.
+    Continuing is bit-identical on one machine.
     """
     from tilewire.evaluate import evaluate
     from tilewire.report.page import write_report
 
     observer = observer or Silent()
     with checkpoint.lock(folder):
-        _claim(folder, recipe)
-        finished = folder / "evaluation.json"
+        _check_claim(folder, recipe)
         observer.stage("data and hardware")
         parts = build(recipe)
-        threads, tier = _execution(recipe, folder)
+        before = _manifest_before(folder)
+        # Threads and tier are chosen once, then kept by the folder, since both decide the order of sums.
+        threads = before["threads"] if before else recipe.threads or torch.get_num_threads()
+        tier = before["kernel_tier"] if before else recipe.kernel or dispatch.choose("cpu")
+        now = manifest(parts, threads, tier)
+        if before:
+            _check_same(before, now, folder, observer)
         dispatch.set_threads(threads)
         parts.trainer.network.tier = tier
+        metrics = _restore(parts, folder, observer)
+        checkpoint.replace_file(folder / "config.yaml", dump(recipe).encode())
         _write_hardware(folder / "hardware.yaml", recipe)
-        _write_json(folder / "manifest.json", manifest(parts, threads, tier))
-        checkpoint.clean(folder / "checkpoints")
-        metrics = Metrics(folder / "metrics.jsonl")
-        saved, warnings = checkpoint.load_latest(folder / "checkpoints")
-        for warning in warnings:
-            observer.note(warning)
-        if saved is not None:
-            parts.trainer.restore(saved.arrays, saved.state)
-            observer.note(f"continuing at epoch {parts.trainer.cursor.epoch}, step {parts.trainer.cursor.step}")
-        metrics.truncate(parts.trainer.cursor.epoch)
+        _write_json(folder / "manifest.json", now)
         if not parts.trainer.finished:
             observer.stage("compiling kernels")
             dispatch.warm_up(observer.note)
@@ -254,19 +323,10 @@ def execute(recipe: Recipe, folder: Path, observer: Observer | None = None) -> d
             _train(parts, folder, metrics, observer)
         observer.stage("routing, checking, evaluating")
         evaluation = evaluate(parts, folder)
-        checkpoint.replace_file(finished, (json.dumps(evaluation, indent=2) + "\n").encode())
+        _write_json(folder / "evaluation.json", evaluation)
         observer.stage("report")
         write_report(folder)
         return evaluation
-
-
-def _execution(recipe: Recipe, folder: Path) -> tuple[int, str]:
-    """Threads and kernel tier: chosen once, then kept by the folder, since both decide the order of sums."""
-    path = folder / "manifest.json"
-    if path.exists():
-        before = json.loads(path.read_text())
-        return int(before["threads"]), str(before["kernel_tier"])
-    return recipe.threads or torch.get_num_threads(), recipe.kernel or dispatch.choose("cpu")
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:

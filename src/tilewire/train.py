@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -17,7 +17,7 @@ from tilewire.checkpoint import Arrays
 from tilewire.config import TrainConfig
 from tilewire.data.augment import Augmentation, batch
 from tilewire.data.record import EventPack
-from tilewire.errors import TrainingError
+from tilewire.errors import RunError, TrainingError
 from tilewire.nn.readout import Readout, rate_hinge
 from tilewire.nn.tiled import TiledRSNN
 from tilewire.rewire.constrained import Constrained
@@ -119,11 +119,13 @@ class Trainer:
         loss.backward()  # type: ignore[no-untyped-call]
         norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), config.clip)
         if not (torch.isfinite(loss) and torch.isfinite(norm)):
-            raise self._diverged(float(loss.detach()))
+            raise self._diverged(f"loss is {float(loss.detach())} and the gradient", "no weight was changed")
         total = config.epochs * self.steps_per_epoch
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate(self.global_step, total, config)
         self.optimiser.step()
+        if not all(torch.isfinite(parameter).all() for parameter in self.network.parameters()):
+            raise self._diverged("after this step a weight", "it is in no checkpoint")
         tally = cursor.tally
         tally.samples += int(label.numel())
         tally.correct += int((scores.argmax(dim=1) == label).sum())
@@ -131,7 +133,7 @@ class Trainer:
         tally.spikes += float(counts.detach().sum())
         return float(loss.detach())
 
-    def _diverged(self, loss: float) -> TrainingError:
+    def _diverged(self, what: str, kept: str) -> TrainingError:
         layers = [
             name
             for name, parameter in self.network.named_parameters()
@@ -139,8 +141,8 @@ class Trainer:
             or (parameter.grad is not None and not torch.isfinite(parameter.grad).all())
         ]
         return TrainingError(
-            f"loss is {loss} and the gradient of {', '.join(layers) or 'no single layer'} is not finite; no weight was changed",
-            where=f"epoch {self.cursor.epoch}, step {self.cursor.step}",
+            f"{what} of {', '.join(layers) or 'no single layer'} is not finite; {kept}",
+            where=f"epoch {self.cursor.epoch + 1}, step {self.cursor.step + 1}",
             hint="a smaller train.lr, or a smaller rewire.threshold (the weight scale)",
         )
 
@@ -178,9 +180,10 @@ class Trainer:
         }
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Everything that changes while training: weights, moments, wiring."""
+        """Everything that changes while training: weights, moments, wiring, trees."""
         found = {f"weight.{name}": value.detach().numpy() for name, value in self.network.named_parameters()}
         found |= {"wiring.source": self.network.branches.source, "wiring.tile": self.network.branches.tile}
+        found |= {f"budget.{name}": value for name, value in self.constrained.rewiring.state.arrays().items()}
         for name, parameter in self.network.named_parameters():
             for key, value in self.optimiser.state.get(parameter, {}).items():
                 found[f"moment.{name}.{key}"] = value.detach().numpy()
@@ -197,21 +200,29 @@ class Trainer:
                 digest.update(name.encode() + np.ascontiguousarray(value).tobytes())
         return digest.hexdigest()
 
-    def restore(self, arrays: Arrays, state: dict[str, Any]) -> None:
-        """Continue from a checkpoint of the same configuration."""
+    def restore(self, arrays: Arrays, state: Mapping[str, Any]) -> None:
+        """Continue from a checkpoint of the same configuration. Raises `RunError` if it belongs to another network."""
+        try:
+            self._restore(arrays, state)
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise RunError(f"the checkpoint belongs to another network: {error}", hint="another --out") from error
+
+    def _restore(self, arrays: Arrays, state: Mapping[str, Any]) -> None:
         with torch.no_grad():
             for name, parameter in self.network.named_parameters():
                 parameter.copy_(torch.from_numpy(arrays[f"weight.{name}"]))
+                prefix = f"moment.{name}."
                 moments = {
-                    key.rsplit(".", 1)[1]: torch.from_numpy(np.array(value))
+                    key.removeprefix(prefix): torch.from_numpy(np.array(value))
                     for key, value in arrays.items()
-                    if key.startswith(f"moment.{name}.")
+                    if key.startswith(prefix)
                 }
                 if moments:
                     self.optimiser.state[parameter] = moments
         table = self.network.branches
         table.source[:], table.tile[:] = arrays["wiring.source"], arrays["wiring.tile"]
-        self.constrained.restart(state["rewiring_steps"])
+        saved = {name.removeprefix("budget."): value for name, value in arrays.items() if name.startswith("budget.")}
+        self.constrained.restart(state["rewiring_steps"], saved or None)
         cursor = state["cursor"]
         self.cursor = Cursor(cursor["epoch"], cursor["step"], Tally(**cursor["tally"]))
 
