@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
@@ -81,7 +82,9 @@ def observe(epochs: int, *, quiet: bool = False) -> Iterator[Terminal]:
 
     def ask(number: int, frame: FrameType | None) -> None:
         terminal.stopping = True
-        terminal.note("stopping after this step; once more to stop at once")
+        # Straight to the descriptor: the console's own buffer may be half way through a write when the signal lands.
+        with suppress(OSError):
+            os.write(2, b"\nstopping after this step; once more to stop at once\n")
         signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}

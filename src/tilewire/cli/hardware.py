@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from tilewire.cli.output import Json, emit, log, say, table
-from tilewire.errors import UsageError
+from tilewire.errors import ConfigError, Fault, TilewireError, UsageError
 
 app = typer.Typer(help="Hardware files: memory, hop classes, capacities.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(metavar="HARDWARE", help="A hardware file, or the name of a preset.")]
@@ -48,10 +48,9 @@ def show(hardware: Name, json: Json = False) -> None:
     )
     rows = [(d, n, n * fabric.neurons_per_tile) for d, n in fabric.hop_classes.items()]
     table("Hop classes", ("routers crossed", "ordered tile pairs", "possible branches"), rows)
-    sides = {key: value for key, value in content["channels"].items() if value}
-    return table(
-        "Channels", ("port", "north", "east", "south", "west"), [(key, *value.values()) for key, value in sides.items()]
-    )
+    widths = [(key, value) for key, value in content["channels"].items() if value is not None]
+    rows = [(key, *(value.values() if isinstance(value, dict) else [value] * 4)) for key, value in widths]
+    return table("Channels", ("port", "north", "east", "south", "west"), rows)
 
 
 @app.command()
@@ -62,10 +61,21 @@ def validate(
     """Check hardware files; all faults of a file are listed with their lines."""
     from tilewire.hardware.description import load_hardware
 
+    faults: list[Fault] = []
     for name in files:
-        load_hardware(name)
-        if not json:
-            say(f"{name}: valid")
+        try:
+            load_hardware(name)
+        except ConfigError as error:
+            faults += error.faults
+        except TilewireError as error:
+            if len(files) == 1:
+                raise
+            faults.append(Fault(name, "file", error.message, error.hint or ""))
+        else:
+            if not json:
+                say(f"{name}: valid")
+    if faults:
+        raise ConfigError(", ".join(files), faults)
     if json:
         emit({"valid": files})
 
@@ -148,12 +158,14 @@ def new(
 ) -> None:
     """Write a hardware file: of a family, sized for a profile, or a copy of another (comments kept)."""
     from tilewire.checkpoint import replace_file
-    from tilewire.hardware.description import FAMILIES, describe, from_mapping
+    from tilewire.hardware.description import FAMILIES, describe, from_mapping, load_hardware, locate
+    from tilewire.yamlfile import text_of
 
     if out.exists() and not force:
         raise UsageError("the file exists", where=str(out), hint="another --out, or --force")
     if family not in FAMILIES:
-        text = _copy(family, settings or [])
+        path = locate(family)
+        text = _changed(text_of(path), str(path), settings or [])
     else:
         height, width = _grid(grid)
         wide = neurons_per_tile if channels is None else channels
@@ -173,36 +185,29 @@ def new(
             **{key: document[key] for key in ("family", "name")},
             **{key: _text(ports[key]) for key in ("router", "tile_in", "tile_out")},
         )  # fmt: skip
-        if settings:
-            text = _changed(text, settings)
+        text = _changed(text, str(out), settings or [])
     replace_file(out, text.encode())
-    from tilewire.hardware.description import load_hardware
-
     fabric = load_hardware(out)
     if json:
         return emit({"file": str(out)} | summary(fabric))
     return say(f"{out}: {fabric.n_tiles} tiles, {fabric.n_neurons:,} neurons, {fabric.memory().total:,} devices")
 
 
-def _copy(name: str, settings: list[str]) -> str:
-    from tilewire.hardware.description import locate
-
-    return _changed(locate(name).read_text(encoding="utf-8"), settings)
-
-
-def _changed(text: str, settings: list[str]) -> str:
-    """The text with settings applied and comments kept; faults of the result are listed before anything is written."""
+def _changed(text: str, name: str, settings: list[str]) -> str:
+    """The text with settings applied and comments kept. Faults of the resulting chip are raised before anything is written."""
     import io
 
     from ruamel.yaml import YAML
 
-    from tilewire.hardware.description import describe
-    from tilewire.yamlfile import with_settings
+    from tilewire.hardware.description import from_mapping
+    from tilewire.yamlfile import parse, with_settings
 
+    document = with_settings(parse(text, name), settings)
+    from_mapping(document, name)
+    if not settings:
+        return text
     yaml = YAML(typ="rt")
     yaml.width = 140
-    document = with_settings(yaml.load(text), settings)
-    describe(document, "hardware")
     stream = io.StringIO()
     yaml.dump(document, stream)
     return stream.getvalue()

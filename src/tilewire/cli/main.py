@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import traceback
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -44,6 +44,12 @@ def _options(
     pass
 
 
+class Stopped(TilewireError):
+    """A second Ctrl-C, or the first one in a verb that has nothing to save."""
+
+    exit_code = INTERRUPTED
+
+
 def _failed(error: TilewireError, as_json: bool) -> int:
     if as_json:
         content = {"type": type(error).__name__, "message": error.message, "where": error.where, "fix": error.hint}
@@ -53,27 +59,44 @@ def _failed(error: TilewireError, as_json: bool) -> int:
     return error.exit_code
 
 
+def _internal(error: Exception, as_json: bool) -> int:
+    text, fix = f"internal error: {type(error).__name__}: {error}", "please report it with the output of --debug"
+    if as_json:
+        emit({"error": {"type": "InternalError", "message": text, "where": None, "fix": fix}})
+    log(f"tilewire: {text}\n  fix: {fix}")
+    return INTERNAL
+
+
+def _wrong_call(error: Any, as_json: bool) -> int:
+    if as_json:
+        emit({"error": {"type": "UsageError", "message": error.format_message(), "where": None, "fix": "--help"}})
+    error.show()
+    return int(error.exit_code)
+
+
+# Typer vendors the command parser in new releases and imports it in old ones; its root error is found through a public subclass.
+_CALL_ERROR: type[Exception] = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
+
+
 def main() -> None:
     """Entry point: runs a verb and turns errors into a text, an exit code and, if asked, JSON."""
     arguments = sys.argv[1:]
-    debug = "--debug" in arguments
+    debug, as_json = "--debug" in arguments, "--json" in arguments
     # The flag may stand anywhere; the app itself declares it for the help text.
     sys.argv[1:] = [argument for argument in arguments if argument != "--debug"]
     code: int | None = OK
     try:
-        app(standalone_mode=True)
+        code = app(standalone_mode=False)
+        if code == INTERRUPTED:
+            code = _failed(Stopped("stopped at once", hint="the same command continues from the last save"), as_json)
     except TilewireError as error:
         if debug:
             traceback.print_exc()
-        code = _failed(error, "--json" in arguments)
-    except KeyboardInterrupt:
-        log("tilewire: stopped")
-        code = INTERRUPTED
+        code = _failed(error, as_json)
+    except _CALL_ERROR as error:
+        code = _wrong_call(error, as_json)
     except Exception as error:  # noqa: BLE001 - the last line of defence: no traceback without --debug
         if debug:
             traceback.print_exc()
-        log(
-            f"tilewire: internal error: {type(error).__name__}: {error}\n  fix: please report it with the output of --debug"
-        )
-        code = INTERNAL
+        code = _internal(error, as_json)
     sys.exit(code)

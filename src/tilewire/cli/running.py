@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -31,7 +32,8 @@ def run(
         with observe(loaded.train.epochs, quiet=quiet) as observer:
             evaluation = execute(loaded, folder, observer)
     except Interrupted as error:
-        again = " ".join(["tilewire run", recipe, *(f"--set {text}" for text in settings or []), f"--out {folder}"])
+        changes = [word for text in settings or [] for word in ("--set", text)]
+        again = shlex.join(["tilewire", "run", recipe, *changes, "--out", str(folder)])
         raise Interrupted(error.message, where=error.where, hint=f"continue with: {again}") from error
     if json:
         emit(evaluation)
