@@ -11,7 +11,7 @@ Longs = NDArray[np.int64]
 
 
 @njit(cache=True, inline="always")
-def _next(state: NDArray[np.uint64]) -> np.uint64:
+def random_bits(state: NDArray[np.uint64]) -> np.uint64:
     """xorshift64*: 64 random bits (Vigna 2016)."""
     x = state[0]
     x ^= x >> np.uint64(12)
@@ -22,8 +22,8 @@ def _next(state: NDArray[np.uint64]) -> np.uint64:
 
 
 @njit(cache=True, inline="always")
-def _below(state: NDArray[np.uint64], bound: int) -> int:
-    return np.int64(((_next(state) >> np.uint64(32)) * np.uint64(bound)) >> np.uint64(32))
+def random_below(state: NDArray[np.uint64], bound: int) -> int:
+    return np.int64(((random_bits(state) >> np.uint64(32)) * np.uint64(bound)) >> np.uint64(32))
 
 
 @njit(cache=True, inline="always")
@@ -72,12 +72,12 @@ def anneal_cut(
     for step in range(steps):
         if step & 255 == 0:
             heat *= cool
-        u, v = _below(state, n), _below(state, n)
+        u, v = random_below(state, n), random_below(state, n)
         p, q = now[u], now[v]
         if p == q:
             continue
         delta = table[u, p] - table[u, q] + table[v, q] - table[v, p]
-        limit = heat * log[_next(state) >> np.uint64(52)]
+        limit = heat * log[random_bits(state) >> np.uint64(52)]
         if delta > limit:
             continue
         delta += 2 * _edge(ptr, neighbour, weight, u, v)
