@@ -79,12 +79,13 @@ def make_run(
     epochs: int = 6,
     validation: bool = True,
     seed: int = 0,
+    family: str = "mosaic",
 ) -> Made:
     """Write a run folder; ``widths`` is the YAML text of ``channels``."""
     rng = np.random.default_rng(seed)
     path.mkdir(parents=True)
     (path / "hardware.yaml").write_text(
-        f"family: mosaic\nname: chip\ngrid: [{grid[0]}, {grid[1]}]\nneurons_per_tile: {neurons}\nchannels: {widths}\n"
+        f"family: {family}\nname: chip\ngrid: [{grid[0]}, {grid[1]}]\nneurons_per_tile: {neurons}\nchannels: {widths}\n"
     )
     fabric = load_hardware(path / "hardware.yaml")
     nets = Nets.of(branches_within(fabric, rng, PROFILE))

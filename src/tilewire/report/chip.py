@@ -48,7 +48,7 @@ def layout(fabric: TileFabric) -> Layout:
     half = np.where(is_tile, TILE_SIZE, ROUTER_SIZE) / 2
     place = fabric.row.astype(np.int64) * fabric.canvas[1] + fabric.column
     shared = np.bincount(place)[place] > 1
-    half = np.where(shared & is_tile, 0.32 * TILE_SIZE, half)
+    half = np.where(shared & is_tile, 0.27 * TILE_SIZE, half)
     corner = np.where(shared, np.where(is_tile, -1, 1), 0) * (TILE_SIZE / 2 - half)
     return Layout(x + corner, y + corner, half, width, height)
 
@@ -83,7 +83,8 @@ def _unit_name(fabric: TileFabric, node: int) -> str:
     tile = int(fabric.tile_index[node])
     if tile >= 0:
         return fabric.tile_name(tile)
-    return f"{fabric.kinds[fabric.kind[node]]} router ({fabric.row[node]}, {fabric.column[node]})"
+    kind = fabric.kinds[fabric.kind[node]]
+    return f"{kind if kind == 'router' else kind + ' router'} ({fabric.row[node]}, {fabric.column[node]})"
 
 
 def _unit_tips(fabric: TileFabric, load: NDArray[np.integer]) -> list[str]:

@@ -11,8 +11,10 @@ from tilewire.report.scale import SHADES, percent, shade, shown
 
 WORST = 8  # ports listed and outlined
 BINS = 10
-OUT_OF_TILE = 2  # class of a link that leaves a tile
-BAR, BAR_HEIGHT = 30.0, 56.0
+CLASSES = ("router to router", "into tiles", "out of tiles")  # by class of link
+OUT_OF_TILE = 2
+BAR, BAR_HEIGHT = 28.0, 56.0
+BINS_FROM, OVER_FROM = 1.6, BINS + 2.6  # in bars
 
 
 def order_of_pressure(fabric: TileFabric, load: NDArray[np.integer]) -> NDArray[np.int64]:
@@ -66,36 +68,48 @@ def worst_ports(fabric: TileFabric, load: NDArray[np.integer]) -> Markup:
     rows = []
     for i in order[:WORST].tolist():
         nets, channels = int(load[i]), int(fabric.capacity[i])
-        share = nets / channels if channels else float("inf")
+        share = nets / channels if channels else None
+        unit, _, port = fabric.link_name(i).rpartition(", port ")
         cells = [
-            tag("td", tag("span", class_=f"swatch {colour(nets, channels)}"), " ", fabric.link_name(i)),
+            tag("td", tag("span", class_=f"swatch {colour(nets, channels)}"), " ", unit),
+            tag("td", port, class_="whole"),
             tag("td", shown(nets), class_="num"),
             tag("td", shown(channels), class_="num"),
-            tag("td", percent(share, 0) if channels else "–", class_="num"),
+            tag("td", percent(share, 0), class_="num"),
         ]
         rows.append(tag("tr", *cells, data_link=i, class_="bad" if nets > channels else None))
     over = int((load > fabric.capacity).sum())
     used = int((load > 0).sum())
-    summary = f"{over} of {used} used ports over their limit" if over else f"none of {used} used ports over its limit"
-    return figure("Tightest ports", table(("port", "nets", "channels", "use"), rows, (1, 2, 3)), note=summary)
+    summary = (
+        f"{over:,} of {used:,} used ports over their limit" if over else f"none of {used:,} used ports over its limit"
+    )
+    widest = ", ".join(
+        f"{name} {int(load[fabric.link_class == kind].max(initial=0))}" for kind, name in enumerate(CLASSES[:2])
+    )
+    full = int(((load == fabric.capacity) & (load > 0))[order].sum())
+    summary += f"; {full:,} exactly full" if full else ""
+    summary += f"; most nets on one link: {widest}"
+    return figure("Tightest ports", table(("unit", "port", "nets", "channels", "use"), rows, (2, 3, 4)), note=summary)
 
 
 def load_histogram(fabric: TileFabric, load: NDArray[np.integer]) -> Markup:
     """Links per load / capacity, one row of bars per class of link, in the colours of the map."""
     capacity, over = fabric.capacity, load > fabric.capacity
     rows = []
-    for kind, name in ((0, "router to router"), (1, "into tiles"), (OUT_OF_TILE, "out of tiles")):
+    for kind, name in enumerate(CLASSES):
         own = fabric.link_class == kind
         inside = own & ~over & (capacity > 0)
         step = np.ceil(load[inside] / capacity[inside] * BINS).astype(int)
         rows.append(_bars(name, [*np.bincount(step, minlength=BINS + 1).tolist(), int((own & over).sum())]))
-    words = ("idle", "0", "50 %", "100 %", "over")
-    places = (0.5, 1.1, 1.1 + BINS / 2, 1.1 + BINS, 2.0 + BINS)
-    axis = join(
-        tag("text", word, x=BAR * place, y=12.0, class_="axis", text_anchor="middle")
-        for word, place in zip(words, places, strict=True)
+    marks = (
+        ("idle", 0.5),
+        ("0", BINS_FROM),
+        ("50 %", BINS_FROM + BINS / 2),
+        ("100 %", BINS_FROM + BINS),
+        ("over", OVER_FROM + 0.5),
     )
-    return tag("div", *rows, tag("svg", axis, viewBox=f"0 0 {BAR * (BINS + 2.5):.0f} 16", class_="bars"))
+    axis = join(tag("text", word, x=BAR * place, y=12.0, class_="axis", text_anchor="middle") for word, place in marks)
+    return tag("div", *rows, tag("svg", axis, viewBox=f"0 0 {BAR * (OVER_FROM + 1):.0f} 16", class_="bars"))
 
 
 def _bars(name: str, counts: list[int]) -> Markup:
@@ -103,7 +117,7 @@ def _bars(name: str, counts: list[int]) -> Markup:
     top = max(*counts, 1)
     shapes = []
     for i, count in enumerate(counts):
-        x = BAR * (i + 0.07 + 0.1 * (i > 0) + 0.4 * (i > BINS))
+        x = BAR * (0.07 + (0 if i == 0 else BINS_FROM + i - 1 if i <= BINS else OVER_FROM))
         tall = max(BAR_HEIGHT * count / top, 1.5) if count else 0.0
         range_ = (
             f"{100 * (i - 1) // BINS} to {100 * i // BINS} % used"
@@ -119,6 +133,6 @@ def _bars(name: str, counts: list[int]) -> Markup:
         )
         shapes.append(tag("g", bar, label, data_tip=f"{name}\n{range_}\t{count} links"))
     ground = 16.5 + BAR_HEIGHT
-    base = tag("line", x1=0.0, x2=BAR * (BINS + 2.5), y1=ground, y2=ground, class_="rule")
-    drawing = tag("svg", base, *shapes, viewBox=f"0 0 {BAR * (BINS + 2.5):.0f} {BAR_HEIGHT + 18:.0f}", class_="bars")
+    base = tag("line", x1=0.0, x2=BAR * (OVER_FROM + 1), y1=ground, y2=ground, class_="rule")
+    drawing = tag("svg", base, *shapes, viewBox=f"0 0 {BAR * (OVER_FROM + 1):.0f} {BAR_HEIGHT + 18:.0f}", class_="bars")
     return tag("div", tag("p", f"{name}: {sum(counts):,} links", class_="bar-title"), drawing)

@@ -25,6 +25,8 @@ from tilewire.report.summary import (
 )
 from tilewire.report.wiring import branch_matrix, displacement_map, hop_table, tile_matrix
 
+WIDE_CANVAS = 25  # rows or columns; a larger map takes the whole width
+
 
 def write_report(folder: Path) -> Path:
     """Write ``report.html`` into a run folder from what lies there, and return its path.
@@ -88,7 +90,8 @@ def _chip(run: RunFolder) -> list[Markup]:
     plan = tag("div", chip_map(run.fabric, run.mapped, tile_roles(run)), class_="plan")
     note = "Each arrow is a link, coloured by the nets it carries against its channels. Point at a unit or a link for figures; " \
            "click a tile to see where its nets run, a link to see whose nets it carries."  # fmt: skip
-    return [card("Chip map", tag("div", plan, side, class_="split"), note=note)]
+    arrangement = "stacked" if max(run.fabric.canvas) > WIDE_CANVAS else "split"
+    return [card("Chip map", tag("div", plan, side, class_=arrangement), note=note)]
 
 
 def _wiring(run: RunFolder) -> list[Markup]:

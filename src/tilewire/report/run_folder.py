@@ -15,7 +15,7 @@ from tilewire.errors import RunError, TilewireError
 from tilewire.hardware.description import load_hardware
 from tilewire.hardware.fabric import TileFabric
 from tilewire.mapping.archive import read_arrays
-from tilewire.mapping.trees import Trees, from_hops, loads
+from tilewire.mapping.trees import Trees, from_hops, loads, port_use
 from tilewire.yamlfile import plain, read
 
 FILES = ("config.yaml", "manifest.json", "metrics.jsonl", "mapping.npz", "hardware.yaml", "evaluation.json")
@@ -161,7 +161,11 @@ def _mapped(path: Path, fabric: TileFabric, notes: list[str]) -> Mapped | None:
         ):
             notes.append(f"{path.name}: names tiles that this chip does not have")
             return None
-        return Mapped(tile, trees, loads(fabric, trees), source, target[: source.size])
+        load = loads(fabric, trees)
+        if "port_use" in arrays and not np.array_equal(arrays["port_use"], port_use(fabric, load)):
+            notes.append(f"{path.name}: its trees and its port use contradict each other, so no chip map")
+            return None
+        return Mapped(tile, trees, load, source, target)
     except TilewireError as error:
         notes.append(f"{path.name}: {error.message}")
     except (KeyError, IndexError, TypeError) as error:

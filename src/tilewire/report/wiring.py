@@ -13,7 +13,8 @@ from tilewire.report.run_folder import Mapped
 from tilewire.report.scale import DARK, number, percent, shade, shown
 
 MOST_CELLS = 64  # a side of the matrix; more tiles are shown as blocks of grid rows
-REACH = 9  # farthest displacement shown
+ORIGIN = 36.0  # room for the axes of the matrix
+REACH = 6  # farthest displacement shown
 Counts = NDArray[np.int64]
 
 
@@ -68,18 +69,26 @@ def _block_matrix(fabric: TileFabric, counts: Counts) -> Markup:
 
 def _framed(body: Markup, extent: int, lines: list[int], step: int, unit: str) -> Markup:
     """Axes in matrix coordinates scaled to a drawing of about 400 units."""
-    scale = 372.0 / max(extent, 1)
+    scale = (400.0 - ORIGIN) / max(extent, 1)
     rules = join(tag("path", d=f"M{at} 0v{extent}M0 {at}h{extent}", class_="block") for at in lines)
     labels = []
     for i in range(0, extent, max(step, 1)):
-        middle = 26 + (i + 0.5) * scale
-        labels.append(tag("text", i, x=middle, y=20.0, class_="axis", text_anchor="middle"))
-        labels.append(tag("text", i, x=22.0, y=middle + 4, class_="axis", text_anchor="end"))
+        middle = ORIGIN + (i + 0.5) * scale
+        labels.append(tag("text", i, x=middle, y=ORIGIN - 6, class_="axis", text_anchor="middle"))
+        labels.append(tag("text", i, x=ORIGIN - 5, y=middle + 4, class_="axis", text_anchor="end"))
     titles = [
-        tag("text", f"destination {unit} →", x=398.0, y=8.0, class_="axis", text_anchor="end"),
-        tag("text", f"← source {unit}", x=-398.0, y=8.0, class_="axis", text_anchor="start", transform="rotate(-90)"),
+        tag("text", f"destination {unit} →", x=400.0, y=ORIGIN - 24, class_="axis", text_anchor="end"),
+        tag(
+            "text",
+            f"← source {unit}",
+            x=-400.0,
+            y=ORIGIN - 28,
+            class_="axis",
+            text_anchor="start",
+            transform="rotate(-90)",
+        ),
     ]
-    inner = tag("g", body, rules, transform=f"translate(26 26) scale({scale:.4f})")
+    inner = tag("g", body, rules, transform=f"translate({ORIGIN:.0f} {ORIGIN:.0f}) scale({scale:.4f})")
     return tag(
         "svg",
         inner,
