@@ -89,6 +89,15 @@ def test_a_damaged_local_file_is_replaced(server, tmp_path):
     assert _fetch(_file(server, "good"), tmp_path).read_bytes() == CONTENT
 
 
+def test_a_forced_fetch_keeps_the_old_file_until_the_new_one_is_whole(server, tmp_path):
+    old = _fetch(_file(server, "good"), tmp_path)
+    with pytest.raises(DataError):
+        fetch(_file(server, "short"), tmp_path, stand_in="mini-speech", force=True)
+    assert old.read_bytes() == CONTENT
+    fetch(_file(server, "good"), tmp_path, stand_in="mini-speech", force=True)
+    assert server.seen == ["good", "short", "good"]
+
+
 def test_only_http_is_followed_and_closed_ports_are_named(tmp_path):
     for mirror, text in (("file:///etc/", "not an http address"), ("http://127.0.0.1:9/", "refused")):
         with pytest.raises(DataError, match=text):

@@ -94,6 +94,12 @@ def test_events_out_of_range_are_refused(step, channel):
         )
 
 
+@pytest.mark.parametrize("counts", [np.full((1, 2, 3), -1), np.full((1, 2, 3), 256), np.full((1, 2, 3), 0.5)])
+def test_counts_that_no_pack_can_hold_are_refused(counts):
+    with pytest.raises(DataError, match="count"):
+        EventPack.from_dense(counts, [0])
+
+
 def test_inconsistent_arrays_are_refused_with_every_reason():
     good = EventPack.from_dense(np.ones((2, 3, 4), np.uint8), [0, 1])
     with pytest.raises(DataError, match=r"ptr must be .*lengths differ.*3 speakers"):

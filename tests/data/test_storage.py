@@ -131,6 +131,17 @@ def test_archives_that_unpack_too_large_are_refused_before_unpacking(data, tmp_p
         read_npz(path)
 
 
+def test_text_that_is_not_text_is_refused(data, tmp_path):
+    path = tmp_path / "bad.npz"
+    write_npz(data, path)
+    for code in (0xD800, 0x7FFFFFFF):
+        classes = np.array([code, 1, 2], np.uint32).view("<U1")
+        np.savez(path, **(_arrays(path) | {"classes": classes}))
+        with pytest.raises(DataError, match="no characters"):
+            read_npz(path)
+        write_npz(data, path)
+
+
 def test_missing_files_and_folders_are_named(tmp_path):
     with pytest.raises(DataError, match="no such file"):
         read_npz(tmp_path / "none.npz")

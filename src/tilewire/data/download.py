@@ -46,13 +46,13 @@ def md5_of(path: Path) -> str:
     return digest.hexdigest()
 
 
-def fetch(file: RemoteFile, folder: Path, *, stand_in: str, timeout_s: float = 60.0) -> Path:
-    """The verified file in `folder`, downloaded if it is not there yet.
+def fetch(file: RemoteFile, folder: Path, *, stand_in: str, force: bool = False, timeout_s: float = 60.0) -> Path:
+    """The verified file in `folder`, downloaded if it is not there yet (with `force` in any case; an old file stays until then).
 
     stand_in: the offline data set that the error names. Raises DataError when no mirror gives the file with its md5.
     """
     target = folder / file.name
-    if target.is_file() and md5_of(target) == file.md5:
+    if not force and target.is_file() and md5_of(target) == file.md5:
         return target
     reasons = []
     for url in file.urls:

@@ -65,9 +65,14 @@ class EventPack:
         """
         labels = np.asarray(label, dtype=np.int32)
         ptr = np.searchsorted(sample, np.arange(len(labels) + 1)).astype(np.int64)
-        for name, values, limit in (("step", step, steps), ("channel", channel, channels)):
-            if values.size and (values.min() < 0 or values.max() >= limit):
-                raise DataError(f"{name} {values.min()} .. {values.max()} outside 0 .. {limit - 1}")
+        for name, values, low, high in (
+            ("step", step, 0, steps - 1),
+            ("channel", channel, 0, channels - 1),
+            ("count", count, 1, 255),
+        ):
+            if values.dtype.kind not in "iu" or (values.size and (values.min() < low or values.max() > high)):
+                found = f"{values.min()} .. {values.max()} ({values.dtype})"
+                raise DataError(f"{name} {found} outside {low} .. {high}")
         cells, sums = _summed(ptr, step, channel, count, steps, channels)
         if sums.size and sums.max() > LARGEST_COUNT:
             raise DataError(

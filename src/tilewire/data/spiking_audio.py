@@ -15,7 +15,7 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
@@ -122,7 +122,8 @@ def load_spiking_audio(
     if "validation" not in packs:
         packs["train"], packs["validation"] = hold_out_speakers(packs["train"], held_out, np.random.default_rng(seed))
     data = spike_data(audio.name, "real", classes, packs)
-    write_npz(data, cache)
+    with suppress(OSError):  # a folder that cannot be written to only costs the time of binning again
+        write_npz(data, cache)
     return data
 
 
@@ -133,13 +134,11 @@ def locate(audio: AudioSet, root: Path, download: str) -> dict[str, Path]:
     for split, file in audio.files.items():
         archive = root / file.remote.name
         plain = [root / archive.stem, root / f"{archive.stem}.gz"]
-        if download == "force":
-            archive.unlink(missing_ok=True)
-        elif present := [path for path in plain if path.is_file()]:
+        if download != "force" and (present := [path for path in plain if path.is_file()]):
             found[split] = present[0]
             continue
         if download in ("auto", "force"):
-            found[split] = fetch(file.remote, root, stand_in=STAND_IN)
+            found[split] = fetch(file.remote, root, stand_in=STAND_IN, force=download == "force")
         elif archive.is_file():
             _verify(archive, file.remote)
             found[split] = archive
@@ -166,7 +165,7 @@ def _unpacked(path: Path) -> Iterator[Path]:
     if path.suffix == ".h5":
         yield path
         return
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+    with tempfile.TemporaryDirectory(dir=path.parent if os.access(path.parent, os.W_OK) else None) as folder:
         target = Path(folder) / "plain.h5"
         try:
             if path.suffix == ".gz":

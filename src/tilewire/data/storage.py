@@ -170,6 +170,10 @@ def _array(content: bytes, entry: str, path: Path) -> NDArray[Any]:
     body = content[stream.tell() :]
     if math.prod(shape) * dtype.itemsize != len(body):
         raise DataError(f"{entry}: {len(body)} bytes for shape {shape} of {dtype}", where=str(path))
+    if dtype.kind == "U":
+        codes = np.frombuffer(body, np.dtype(np.uint32).newbyteorder(dtype.byteorder))
+        if np.any((codes > 0x10FFFF) | ((codes >= 0xD800) & (codes < 0xE000))):
+            raise DataError(f"{entry}: holds numbers that are no characters", where=str(path))
     return np.frombuffer(body, dtype=dtype).reshape(shape)
 
 
