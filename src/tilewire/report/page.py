@@ -8,7 +8,7 @@ from importlib import resources
 from pathlib import Path
 
 from tilewire.checkpoint import replace_file
-from tilewire.report.chip import chip_map
+from tilewire.report.chip import SINGLE_LINKS, chip_map
 from tilewire.report.confusion import confusion_counts, confusion_matrix, mistakes
 from tilewire.report.curves import training_curves
 from tilewire.report.loads import load_histogram, steps, worst_ports
@@ -88,8 +88,9 @@ def _chip(run: RunFolder) -> list[Markup]:
         class_="side",
     )
     plan = tag("div", chip_map(run.fabric, run.mapped, tile_roles(run)), class_="plan")
-    note = "Each arrow is a link, coloured by the nets it carries against its channels. Point at a unit or a link for figures; " \
-           "click a tile to see where its nets run, a link to see whose nets it carries."  # fmt: skip
+    note = "Each arrow is a link, coloured by the nets it carries against its channels. Point at a unit or a link for figures."
+    if run.fabric.n_links <= SINGLE_LINKS:
+        note += " Click a tile to see where its nets run, a link to see whose nets it carries."
     arrangement = "stacked" if max(run.fabric.canvas) > WIDE_CANVAS else "split"
     return [card("Chip map", tag("div", plan, side, class_=arrangement), note=note)]
 
