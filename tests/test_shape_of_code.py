@@ -148,7 +148,7 @@ def test_help_imports_no_numerics() -> None:
 def test_tables_are_not_empty() -> None:
     from tilewire.hardware.description import FAMILIES
     from tilewire.kernels.dispatch import TIERS
-    from tilewire.mapping.budget import BUDGETS
+    from tilewire.mapping.budgets import BUDGETS
     from tilewire.mapping.placement import PLACERS
     from tilewire.mapping.routing import ROUTERS
     from tilewire.nn.initialise import INITIAL_LAWS

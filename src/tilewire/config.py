@@ -6,7 +6,7 @@ import io
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 from ruamel.yaml import YAML
@@ -60,11 +60,22 @@ class NetworkConfig(Record):
     readout: ReadoutConfig = ReadoutConfig()
 
 
+HopClass = Annotated[int, Field(strict=False)]  # JSON, which is YAML, can only write keys as text
+
+
 class BudgetConfig(Record):
-    """The budget that holds at every step; profile {hop class: density}."""
+    """The budget that holds at every step.
+
+    hop-profile: ``profile`` {hop class: density}. ports: the channels of every port, trees of the recipe's router, at most ``branches`` of
+    them. fan: ``fan_in`` branches into a tile, ``fan_out`` branches of a neuron. all-of: every budget of the list ``all``.
+    """
 
     kind: str = "hop-profile"
-    profile: dict[int, float] = Field(default={})
+    profile: dict[HopClass, float] = Field(default={})
+    branches: int | None = Field(default=None, ge=1)
+    fan_in: int | None = Field(default=None, ge=0)
+    fan_out: int | None = Field(default=None, ge=0)
+    all: list[BudgetConfig] = Field(default=[])
 
 
 class RewireConfig(Record):

@@ -12,9 +12,10 @@ import tilewire
 from tilewire.data.baseline import linear_on_counts
 from tilewire.data.record import EventPack, utterance_scores
 from tilewire.hardware.description import fabric_hash
+from tilewire.mapping.budgets import trees_of
 from tilewire.mapping.nets import Nets
 from tilewire.mapping.nets_placement import place_nets
-from tilewire.mapping.routing import Mapping, map_nets, save_mapping
+from tilewire.mapping.routing import Mapping, Routing, checked, map_nets, save_mapping
 from tilewire.nn.inference import Inference, infer_network
 from tilewire.streams import stream
 
@@ -30,9 +31,15 @@ def objective(value: float | None, unit: str, sense: str, source: str) -> dict[s
 
 
 def map_network(parts: Parts, rate: NDArray[np.float64]) -> tuple[Mapping, Nets]:
-    """Place and route the trained branches as the recipe says; ``rate`` [neurons] in spikes per step."""
+    """Place and route the trained branches as the recipe says; ``rate`` [neurons] in spikes per step.
+
+    Trees that the budget held while training are taken as they are and checked; nothing is routed again.
+    """
     fabric, recipe = parts.fabric, parts.recipe
     nets = Nets.of(parts.trainer.network.live_branches(), rate=rate)
+    grown = trees_of(parts.trainer.constrained.rewiring.state)
+    if grown is not None:
+        return checked(fabric, nets, nets.group, recipe.router, Routing(grown)), nets
     rng = stream(recipe.seed, "mapping")
     placement = place_nets(fabric, nets, method=recipe.placement, rng=rng)
     return map_nets(fabric, nets, placement, router=recipe.router, rng=rng), nets

@@ -26,7 +26,7 @@ from tilewire.hardware.description import fabric_hash, from_mapping, load_hardwa
 from tilewire.hardware.fabric import TileFabric
 from tilewire.kernels import dispatch
 from tilewire.kernels.lif import Lif
-from tilewire.mapping.budgets import build_budget
+from tilewire.mapping.budgets import BUDGETS, build_budget
 from tilewire.mapping.placement import PLACERS
 from tilewire.mapping.routing import ROUTERS
 from tilewire.nn.initialise import INITIAL_LAWS

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +50,9 @@ class BudgetState(Protocol):
 
     def excess(self) -> Excess: ...
 
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """What a checkpoint must hold because the branches alone do not determine it."""
+
     def fill(self, linked: Connectivity, wanted: int, rng: np.random.Generator) -> Connectivity:
         """Add up to ``wanted`` branches, each drawn uniformly among the admissible ones that ``linked`` lacks; return those added."""
 
@@ -57,7 +60,8 @@ class BudgetState(Protocol):
 class Budget(Protocol):
     """A kind of constraint C on connectivity."""
 
-    def start(self, branches: Connectivity) -> BudgetState: ...
+    def start(self, branches: Connectivity, arrays: Mapping[str, NDArray[Any]] | None = None) -> BudgetState:
+        """State of a connectivity; ``arrays`` are those that a checkpoint of it holds."""
 
     def branches(self) -> int:
         """Most branches that this budget can hold: the number of slots a network reserves."""
@@ -103,7 +107,7 @@ class HopProfile:
     def branches(self) -> int:
         return int(self.quota().sum())
 
-    def start(self, branches: Connectivity) -> HopProfileState:
+    def start(self, branches: Connectivity, arrays: Mapping[str, NDArray[Any]] | None = None) -> HopProfileState:
         return HopProfileState(self, branches)
 
 
@@ -140,6 +144,10 @@ class HopProfileState:
         own, column = self._resource(source, tile)
         if column >= 0:
             self.use[own, column] -= 1
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Nothing: counts follow from the branches."""
+        return {}
 
     def excess(self) -> Excess:
         classes = list(self.budget.fabric.hop_classes)
@@ -217,6 +225,3 @@ def fill_by_rejection(
             offer(int(key))
     keys = np.array(added, np.int64)
     return Connectivity.of(keys // tiles, keys % tiles, linked.n_sources, tiles)
-
-
-BUDGETS: dict[str, Callable[..., Budget]] = {"hop-profile": HopProfile.of}

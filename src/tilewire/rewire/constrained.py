@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from tilewire.mapping.budget import Budget, Excess
@@ -24,7 +28,8 @@ def forget(optimiser: torch.optim.Optimizer, parameter: nn.Parameter, rows: torc
 class Constrained:
     """A tiled network whose branches stay inside a budget while any optimiser trains it.
 
-    Empty branch slots are filled at once. Call `step` after ``optimiser.step()`` as often as rewiring is wanted. Excess <= 0 holds from construction on.
+    Empty branch slots are filled at once. Call `step` after ``optimiser.step()`` as often as rewiring is wanted.
+    Excess <= 0 holds from construction on.
     """
 
     def __init__(
@@ -41,9 +46,12 @@ class Constrained:
         self.restart(0)
         self.rewiring.grow(network.branch_weight, self._stream("positions", 0), self._stream("weights", 0))
 
-    def restart(self, steps: int) -> None:
-        """Take the network's wiring as it stands after so many rewiring steps. Raises `BudgetError` if it exceeds the budget."""
-        self.rewiring = Rewiring(self.network.branches, self.budget, self.drop, self.law)
+    def restart(self, steps: int, arrays: Mapping[str, NDArray[Any]] | None = None) -> None:
+        """Take the network's wiring as it stands after so many rewiring steps; ``arrays`` are those the budget's state had saved.
+
+        Raises `BudgetError` if the wiring exceeds the budget.
+        """
+        self.rewiring = Rewiring(self.network.branches, self.budget, self.drop, self.law, arrays=arrays)
         self.steps = steps
 
     def step(self) -> Rewired:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,10 +41,16 @@ class Rewiring:
     """
 
     def __init__(
-        self, table: Blocks, budget: Budget, drop: DropRule, newborn: InitialLaw, choose: GrowRule = uniform
+        self,
+        table: Blocks,
+        budget: Budget,
+        drop: DropRule,
+        newborn: InitialLaw,
+        choose: GrowRule = uniform,
+        arrays: Mapping[str, NDArray[Any]] | None = None,
     ) -> None:
         self.table, self.drop, self.newborn, self.choose = table, drop, newborn, choose
-        self.state: BudgetState = budget.start(live_branches(table))
+        self.state: BudgetState = budget.start(live_branches(table), arrays)
         if not self.state.excess().fits:
             excess = self.state.excess()
             worst = int(excess.excess.argmax())
@@ -66,7 +74,11 @@ class Rewiring:
         return self.grow(weight, positions, weights, killed=np.flatnonzero(dies))
 
     def grow(
-        self, weight: NDArray[np.float32], positions: np.random.Generator, weights: np.random.Generator, killed: NDArray[np.int64] | None = None
+        self,
+        weight: NDArray[np.float32],
+        positions: np.random.Generator,
+        weights: np.random.Generator,
+        killed: NDArray[np.int64] | None = None,
     ) -> Rewired:
         """Fill empty slots with branches that the budget admits."""
         table = self.table
