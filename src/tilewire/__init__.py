@@ -21,7 +21,7 @@ _SHORT = {
     "save_mapping": "tilewire.mapping.routing",
     "AboveThreshold": "tilewire.nn.initialise",
     "TiledRSNN": "tilewire.nn.tiled",
-    "TiledSpec": "tilewire.nn.tiled",
+    "TiledSpec": "tilewire.nn.roles",
     "CountReadout": "tilewire.nn.readout",
     "LeakyReadout": "tilewire.nn.readout",
     "BranchThreshold": "tilewire.rewire.drop",

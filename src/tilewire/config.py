@@ -53,9 +53,11 @@ class ReadoutConfig(Record):
 
 
 class NetworkConfig(Record):
-    """Neurons, where the inputs enter, how the outputs are read."""
+    """Neurons, where the inputs enter, how the outputs are read. Tiles default to the first (inputs) and the last (outputs)."""
 
     inputs: Literal["crossbar", "dense"] = "crossbar"
+    input_tiles: tuple[int, ...] | None = None
+    output_tiles: tuple[int, ...] | None = None
     neuron: NeuronConfig = NeuronConfig()
     readout: ReadoutConfig = ReadoutConfig()
 

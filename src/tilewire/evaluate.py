@@ -83,6 +83,8 @@ def evaluate(parts: Parts, folder: Path) -> dict[str, Any]:
             "kind": data.kind,
             "digest": data.digest,
             "classes": list(data.classes),
+            "channels": data.channels,
+            "steps": data.steps,
             "samples": {name: len(np.unique(parts.utterance[name])) for name in data.splits},
         },
         "hardware": {
@@ -91,6 +93,10 @@ def evaluate(parts: Parts, folder: Path) -> dict[str, Any]:
             "grid": list(fabric.grid),
             "neurons_per_tile": fabric.neurons_per_tile,
             "hash": fabric_hash(fabric),
+        },
+        "network": {
+            "input_tiles": network.roles.input_tiles.tolist(),
+            "output_tiles": np.unique(network.readout // fabric.neurons_per_tile).tolist(),
         },
         "budget": parts.recipe.budget.model_dump(),
         "mapping": mapping.summary(),

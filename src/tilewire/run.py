@@ -31,7 +31,8 @@ from tilewire.mapping.placement import PLACERS
 from tilewire.mapping.routing import ROUTERS
 from tilewire.nn.initialise import INITIAL_LAWS
 from tilewire.nn.readout import CountReadout, LeakyReadout, Readout
-from tilewire.nn.tiled import TiledRSNN, TiledSpec
+from tilewire.nn.roles import TiledSpec
+from tilewire.nn.tiled import TiledRSNN
 from tilewire.rewire.constrained import Constrained
 from tilewire.rewire.drop import DROP_RULES
 from tilewire.streams import stream
@@ -141,7 +142,10 @@ def build(recipe: Recipe, fabric: TileFabric | None = None) -> Parts:
     network_config, rewire = recipe.network, recipe.rewire
     neuron = network_config.neuron
     lif = Lif(math.exp(-1 / neuron.tau), neuron.threshold, neuron.slope, neuron.reset_gradient)
-    spec = TiledSpec(data.channels, len(data.classes) * network_config.readout.per_class, network_config.inputs)
+    outputs = len(data.classes) * network_config.readout.per_class
+    spec = TiledSpec(
+        data.channels, outputs, network_config.inputs, network_config.input_tiles, network_config.output_tiles
+    )
     group_of = (np.arange(fabric.n_neurons) // fabric.neurons_per_tile).astype(np.int32)
     options = recipe.budget.model_dump() | {"router": recipe.router}
     budget = build_budget(recipe.budget.kind, fabric, group_of, options)

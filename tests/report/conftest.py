@@ -95,10 +95,11 @@ def make_run(
     memory = fabric.memory()
     outcome = {
         "schema": 1, "tilewire": "0.1.0", "verdict": mapping.verdict,
-        "data": {"name": "mini-speech", "kind": "synthetic", "digest": "ab" * 32, "classes": list(CLASSES), "channels": 2 * neurons - 1,
+        "data": {"name": "mini-speech", "kind": "synthetic", "digest": "ab" * 32, "classes": list(CLASSES),
                  "samples": {"train": 900, "validation": 100, "test": 300}},
         "hardware": {"name": fabric.name, "family": fabric.family, "grid": list(grid), "neurons_per_tile": neurons,
                      "hash": fabric_hash(fabric)},
+        "network": {"input_tiles": [0, 1], "output_tiles": [fabric.n_tiles - 1]},
         "budget": {"kind": "hop-profile", "profile": PROFILE},
         "mapping": {"router": mapping.router, "max_load": dict(mapping.max_load), "violations": [asdict(v) for v in mapping.violations]},
         "memory": {"by_kind": memory.by_kind, "total": memory.total},

@@ -212,7 +212,7 @@ def test_other_grids(maker: Callable[..., Any], grid: tuple[int, int]) -> None:
 
 
 def test_input_and_output_tiles_are_marked(made: Any) -> None:
-    page = page_of(made.path)  # 7 channels and 3 outputs on tiles of 4 neurons
+    page = page_of(made.path)
     assert page.count(">inputs</text>") == 2
     assert page.count(">outputs</text>") == 1
 

@@ -48,10 +48,11 @@ def infer_network(
 
 def _dense(spikes: SpikeEvents, network: TiledRSNN) -> tuple[torch.Tensor, torch.Tensor]:
     """Spike counts [B, N] and output trains [B, T, n_out] in float64."""
-    first = network.fabric.n_neurons - network.spec.outputs
-    trains = np.zeros((spikes.batch * spikes.steps, network.spec.outputs))
-    out = spikes.channel >= first
-    trains[spikes.cells()[out], spikes.channel[out] - first] = 1.0
+    column = np.full(network.fabric.n_neurons, -1)
+    column[network.readout] = np.arange(network.readout.size)
+    trains = np.zeros((spikes.batch * spikes.steps, network.readout.size))
+    out = column[spikes.channel] >= 0
+    trains[spikes.cells()[out], column[spikes.channel[out]]] = 1.0
     shaped = trains.reshape(spikes.batch, spikes.steps, -1)
     return torch.from_numpy(spikes.totals().astype(np.float64)), torch.from_numpy(shaped)
 

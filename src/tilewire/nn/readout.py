@@ -13,7 +13,7 @@ from torch import Tensor
 class CountReadout:
     """Score of a class = scale * spikes of its neurons, averaged over ``per_class`` of them (the published readout has 1).
 
-    Output neuron o belongs to class o // per_class.
+    Output neuron o, in the order of the trains, belongs to class o // per_class.
     """
 
     classes: int
@@ -21,8 +21,8 @@ class CountReadout:
     scale: float = 2.0
 
     def __call__(self, counts: Tensor, trains: Tensor) -> Tensor:
-        """Scores [B, classes] from spike counts [B, N]; the output neurons are the last classes * per_class."""
-        own = counts[:, counts.shape[1] - self.classes * self.per_class :]
+        """Scores [B, classes] from spike trains [B, T, classes * per_class]."""
+        own = trains.sum(dim=1)
         return self.scale * own.reshape(-1, self.classes, self.per_class).mean(dim=2)
 
 

@@ -2,69 +2,21 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tilewire.connectivity import Connectivity
-from tilewire.errors import HardwareError, UsageError
 from tilewire.hardware.fabric import TileFabric
 from tilewire.kernels.blocks import DEAD, Blocks
 from tilewire.kernels.events import SpikeEvents
 from tilewire.kernels.lif import Lif
 from tilewire.kernels.rsnn import rsnn
 from tilewire.nn.initialise import InitialLaw
+from tilewire.nn.roles import TiledSpec, input_blocks, roles
 
 Ints = NDArray[np.int32]
-INPUT_MODES = ("crossbar", "dense")
-
-
-@dataclass(frozen=True)
-class TiledSpec:
-    """Shape of a tiled network: C input channels, n_out output neurons (the last ones), where the inputs enter.
-
-    ``inputs = "crossbar"`` is the published way: the channels feed, in order, the first ceil(C / S) tiles (here in even shares), whose
-    crossbar then holds input weights in place of recurrence. ``"dense"`` gives every channel a weight to every neuron; those devices lie
-    outside M and are reported apart.
-    """
-
-    channels: int
-    outputs: int
-    inputs: str = "crossbar"
-
-
-def input_tiles(spec: TiledSpec, fabric: TileFabric) -> int:
-    """Tiles whose crossbar is taken by inputs."""
-    return 0 if spec.inputs == "dense" else math.ceil(spec.channels / fabric.neurons_per_tile)
-
-
-def check_spec(spec: TiledSpec, fabric: TileFabric) -> None:
-    """Raises `HardwareError` if the network does not fit the tiles, `UsageError` for a wrong spec."""
-    if spec.inputs not in INPUT_MODES:
-        raise UsageError(f"inputs '{spec.inputs}'", hint=f"one of {', '.join(INPUT_MODES)}")
-    if spec.channels < 1 or spec.outputs < 1:
-        raise UsageError(f"{spec.channels} channels and {spec.outputs} outputs", hint="both at least 1")
-    taken = input_tiles(spec, fabric) + math.ceil(spec.outputs / fabric.neurons_per_tile)
-    if taken > fabric.n_tiles:
-        raise HardwareError(
-            f"{spec.channels} channels and {spec.outputs} outputs take {taken} tiles, the chip has {fabric.n_tiles}",
-            hint="a larger grid, fewer channels (`data.fold`), or `inputs: dense`",
-        )
-
-
-def input_blocks(spec: TiledSpec, fabric: TileFabric) -> Blocks:
-    """One weight row per (channel, tile it feeds)."""
-    tiles, s = fabric.n_tiles, fabric.neurons_per_tile
-    channel = np.arange(spec.channels, dtype=np.int32)
-    if spec.inputs == "dense":
-        every = np.tile(np.arange(tiles, dtype=np.int32), spec.channels)
-        return Blocks(np.repeat(channel, tiles), every, spec.channels, tiles, s)
-    share = math.ceil(spec.channels / input_tiles(spec, fabric))
-    return Blocks(channel, channel // share, spec.channels, tiles, s)
 
 
 class TiledRSNN(nn.Module):
@@ -79,17 +31,18 @@ class TiledRSNN(nn.Module):
         self, fabric: TileFabric, spec: TiledSpec, lif: Lif, slots: int, law: InitialLaw, rng: np.random.Generator
     ) -> None:
         super().__init__()
-        check_spec(spec, fabric)
+        self.roles = roles(spec, fabric)
         self.fabric, self.spec, self.lif = fabric, spec, lif
         self.tier: str | None = None
         s, n = fabric.neurons_per_tile, fabric.n_neurons
-        self.inputs = input_blocks(spec, fabric)
-        local = np.arange(input_tiles(spec, fabric) * s, n, dtype=np.int32)
+        self.inputs = input_blocks(spec, fabric, self.roles.input_tiles)
+        neurons = np.arange(n, dtype=np.int32)
+        local = neurons[~np.isin(neurons // s, self.roles.input_tiles)]
         self.n_local = int(local.size)
         self._source = np.concatenate([local, np.zeros(slots, np.int32)])
         self._tile = np.concatenate([local // s, np.full(slots, DEAD, np.int32)]).astype(np.int32)
         self.recurrent = Blocks(self._source, self._tile, n, fabric.n_tiles, s)
-        self.readout = np.arange(n - spec.outputs, n)
+        self.readout = self.roles.output_neurons
         self.register_buffer("audible", torch.from_numpy(self._audible(local)), persistent=False)
         w_rec = np.zeros((self.n_local + slots, s), np.float32)
         w_rec[: self.n_local] = law((self.n_local, s), rng)
@@ -101,9 +54,10 @@ class TiledRSNN(nn.Module):
     def _audible(self, local: Ints) -> NDArray[np.float32]:
         """1 for own-tile synapses that exist, 0 between output neurons: float32 [n_local, S]."""
         s = self.fabric.neurons_per_tile
-        first = self.fabric.n_neurons - self.spec.outputs
+        read = np.isin(np.arange(self.fabric.n_neurons), self.readout)
         target = (local // s * s)[:, None] + np.arange(s)
-        return (~((local[:, None] >= first) & (target >= first))).astype(np.float32)
+        audible: NDArray[np.float32] = (~(read[local][:, None] & read[target])).astype(np.float32)
+        return audible
 
     @property
     def _mask(self) -> Tensor:

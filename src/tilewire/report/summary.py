@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 
 from tilewire.report.loads import order_of_pressure
@@ -37,15 +36,14 @@ def class_names(run: RunFolder) -> list[str]:
 def tile_roles(run: RunFolder) -> dict[int, str]:
     """Tiles that inputs enter and outputs leave, as far as the run tells: tile -> "inputs" | "outputs" | "inputs, outputs"."""
     fabric, mapped = run.fabric, run.mapped
+    roles: dict[int, str] = {}
     if fabric is None or mapped is None:
-        return {}
-    s, n = fabric.neurons_per_tile, fabric.n_neurons
-    outputs = len(class_names(run)) * int(number(at(run.config, "network", "readout", "per_class")) or 1)
-    channels = int(number(at(run.evaluation, "data", "channels")) or 0)
-    entering = math.ceil(channels / s) * s if at(run.config, "network", "inputs") == "crossbar" else 0
-    roles: dict[int, str] = dict.fromkeys(mapped.tile[: min(entering, n)].tolist(), "inputs")
-    for tile in set(mapped.tile[n - min(outputs, n) :].tolist()):
-        roles[tile] = f"{roles[tile]}, outputs" if tile in roles else "outputs"
+        return roles
+    for role in ("inputs", "outputs"):
+        for group in at(run.evaluation, "network", f"{role[:-1]}_tiles") or []:
+            if isinstance(group, int) and 0 <= group < fabric.n_tiles:
+                tile = int(mapped.tile[group * fabric.neurons_per_tile])
+                roles[tile] = f"{roles[tile]}, {role}" if tile in roles else role
     return roles
 
 
