@@ -32,7 +32,7 @@ class Loop:
 
     def held(self, start: list[Any]) -> list[Any]:
         """Variables that begin with the given vectors."""
-        variables = [cgutils.alloca_once(self.builder, self.kind) for _ in start]
+        variables = [cgutils.alloca_once(self.builder, self.kind) for _ in start]  # type: ignore[no-untyped-call]
         for variable, value in zip(variables, start, strict=True):
             self.builder.store(value, variable)
         return variables

@@ -1,0 +1,66 @@
+"""The dense path: packed weights spread out to a matrix, for densities at which a dense product is faster."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from tilewire.kernels import numba_spread as kernel
+from tilewire.kernels.linear_numba import array, threads_for
+from tilewire.kernels.patterns import BlockPattern, Pattern, RowPattern
+from tilewire.kernels.threads import in_shares
+
+
+class Spread(torch.autograd.Function):
+    """Packed weights [n] of a `RowPattern` with ascending rows -> matrix [outputs, inputs]; backward picks the entries again."""
+
+    @staticmethod
+    def forward(ctx: Any, weight: Tensor, pattern: RowPattern) -> Tensor:
+        """Zeros with the weights at their places."""
+        ctx.pattern, w = pattern, array(weight)
+        matrix = np.empty((pattern.outputs, pattern.inputs), w.dtype)
+
+        def work(_: int, first: int, last: int) -> None:
+            kernel.spread(first, last, pattern.ptr, pattern.index, pattern.masks, w, matrix)
+
+        in_shares(work, pattern.outputs, threads_for(matrix.size))
+        return torch.from_numpy(matrix)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        """The gradient at the places of the weights."""
+        pattern, matrix = ctx.pattern, array(grads[0])
+        weight = np.empty(pattern.index.size, matrix.dtype)
+
+        def work(_: int, first: int, last: int) -> None:
+            kernel.pick(first, last, pattern.ptr, pattern.index, pattern.masks, matrix, weight)
+
+        in_shares(work, pattern.outputs, threads_for(matrix.size))
+        return torch.from_numpy(weight), None
+
+
+def dense_matrix(weight: Tensor, pattern: Pattern) -> Tensor:
+    """The layer as a matrix [outputs, inputs], differentiable; a view where the packed weights already are one."""
+    if isinstance(pattern, BlockPattern):
+        grid = weight.new_zeros(pattern.n_targets, pattern.n_sources, pattern.columns, pattern.rows)
+        place = tuple(torch.from_numpy(a.astype(np.int64)).to(weight.device) for a in (pattern.target, pattern.source))
+        spread = grid.index_put(place, weight.transpose(1, 2), accumulate=True)
+        return spread.transpose(1, 2).reshape(pattern.outputs, pattern.inputs)
+    if pattern.is_full:
+        return weight.view(pattern.outputs, pattern.inputs)
+    if weight.device.type == "cpu" and pattern.is_ascending:
+        matrix: Tensor = Spread.apply(weight, pattern)  # type: ignore[no-untyped-call]
+        return matrix
+    flat = pattern.output.astype(np.int64) * pattern.inputs + pattern.index
+    zeros = weight.new_zeros(pattern.outputs * pattern.inputs)
+    return zeros.index_add(0, torch.from_numpy(flat).to(weight.device), weight).view(pattern.outputs, pattern.inputs)
+
+
+def linear_dense(x: Tensor, weight: Tensor, pattern: Pattern) -> Tensor:
+    """The operator of ``tilewire.kernels.linear.sparse_linear`` as one dense product."""
+    return torch.nn.functional.linear(x, dense_matrix(weight, pattern))
