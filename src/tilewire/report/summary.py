@@ -40,7 +40,8 @@ def tile_roles(run: RunFolder) -> dict[int, str]:
     if fabric is None or mapped is None:
         return roles
     for role in ("inputs", "outputs"):
-        for group in at(run.evaluation, "network", f"{role[:-1]}_tiles") or []:
+        groups = at(run.evaluation, "network", f"{role[:-1]}_tiles")
+        for group in groups if isinstance(groups, list) else ():
             if isinstance(group, int) and 0 <= group < fabric.n_tiles:
                 tile = int(mapped.tile[group * fabric.neurons_per_tile])
                 roles[tile] = f"{roles[tile]}, {role}" if tile in roles else role
