@@ -17,6 +17,7 @@ from ruamel.yaml.scalarbool import ScalarBoolean
 from tilewire.errors import ConfigError, Fault, UsageError, nearest
 
 MAX_BYTES = 256 << 10  # a description is written by people; the parser takes seconds for this much
+MAX_DEPTH = 64
 MAX_NODES = 100_000  # aliases let a short text stand for any number of values
 
 
@@ -46,8 +47,17 @@ def text_of(path: Path) -> str:
         raise ConfigError(f"{path} is not YAML", [Fault(str(path), "syntax", str(error))]) from error
 
 
+def _depth(text: str) -> int:
+    """Most brackets that stand open at once: the parser needs quadratic time for them."""
+    return max(
+        itertools.accumulate((letter in "[{") - (letter in "]}") for letter in text if letter in "[]{}"), default=0
+    )
+
+
 def parse(text: str, name: str) -> Any:
     """One YAML document with its line marks (ruamel round-trip nodes). Raises `ConfigError` naming file and line."""
+    if _depth(text) > MAX_DEPTH:
+        raise ConfigError(f"{name} is not YAML", [Fault(name, "syntax", f"nested deeper than {MAX_DEPTH} levels")])
     try:
         return YAML(typ="rt").load(text)
     except MarkedYAMLError as error:
@@ -133,10 +143,22 @@ def _fields(model: type[BaseModel], path: Sequence[str | int]) -> list[str]:
 _ALLOWED = {"ge": "at least", "gt": "greater than", "le": "at most", "lt": "less than"}
 
 
+def _path(location: Sequence[str | int], document: Any) -> list[str | int]:
+    """The keys of a location; the marks that say which type of a union was tried are not keys."""
+    path: list[str | int] = []
+    node = document
+    for key in location:
+        inside = isinstance(node, Mapping) and key in node
+        if not inside and isinstance(key, str) and ("[" in key or key in ("int", "float", "str")):
+            continue
+        path.append(key)
+        within = inside or (isinstance(node, list) and isinstance(key, int) and key < len(node))
+        node = node[key] if within else None
+    return path
+
+
 def _fault(error: Any, model: type[BaseModel], document: Any, name: str) -> Fault:
-    path = [
-        key for key in error["loc"] if not (isinstance(key, str) and ("[" in key or key in ("int", "float", "str")))
-    ]
+    path = _path(error["loc"], document)
     line = line_of(document, path)
     where = f"{name}:{line}" if line else name
     key = ".".join(str(part) for part in path) or "file"
