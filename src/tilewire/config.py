@@ -22,6 +22,11 @@ class DataConfig(Record):
 
     name: str = "mini-speech"
     root: str | None = None
+    seed: int = Field(
+        default=0,
+        ge=0,
+        description="what the set itself draws (pairs, held-out speakers); apart from the seed of the run",
+    )
     rebin: int = Field(default=1, ge=1, description="sum this many adjacent steps")
     fold: int = Field(
         default=1,

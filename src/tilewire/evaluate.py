@@ -115,7 +115,7 @@ def objectives(
     network, fabric = parts.trainer.network, parts.fabric
     memory = fabric.memory()
     chip = f"device formula of family {fabric.family}, widths of the chip"
-    baseline = linear_on_counts(parts.data).accuracy["test"]
+    baseline = linear_on_counts(parts.data, utterance=parts.utterance).accuracy["test"]
     outside = network.w_in.numel() if network.spec.inputs == "dense" else 0
     rows: dict[str, tuple[float | None, str, str, str]] = {
         f"{name}_accuracy": (value, "share", MAXIMISE, f"float64 inference, {name} split, per utterance")

@@ -96,7 +96,7 @@ def prepare_data(recipe: Recipe) -> tuple[SpikeData, dict[str, NDArray[np.int64]
     from tilewire.data.catalogue import load
 
     config = recipe.data
-    data = load(config.name, root=config.root, seed=recipe.seed, **config.options)
+    data = load(config.name, root=config.root, seed=config.seed, **config.options)
     splits: dict[str, EventPack] = {}
     utterance: dict[str, NDArray[np.int64]] = {}
     for name, pack in data.splits.items():

@@ -23,7 +23,7 @@ def list_(root: Root = None, json: Json = False) -> None:
 
     found = describe_all(root)
     if json:
-        keys = ("url", "bytes", "md5")
+        keys = ("url", "size", "md5")
         rows = [
             vars(entry) | {"files": [dict(zip(keys, file, strict=True)) for file in entry.files]} for entry in found
         ]
