@@ -67,7 +67,7 @@ def test_float64_equals_the_reference(make_case, seed, sizes):
     assert all(difference(a, b) < 1e-10 for a, b in zip(grads, want, strict=True))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=60, derandomize=True)
 @given(seed=st.integers(0, 9999), sizes=st.fixed_dictionaries(SHAPES))
 def test_float32_gradients_with_forced_spikes(make_case, seed, sizes):
     case = everything(make_case(seed, **sizes))

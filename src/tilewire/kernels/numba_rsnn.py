@@ -65,15 +65,9 @@ EAGER = 4
 def row_width(neurons: int) -> int:
     """Elements of one row of potentials: whole scans, and an odd number of cache lines after them.
 
-    Without the extra lanes the 16 rows of a group would share one set of the first cache when N is a power of two.
+    Without the extra lanes the rows of a group would share one set of the first cache when N is a power of two.
     """
     return -(-neurons // SCAN) * SCAN + LANES
-
-
-@njit(cache=True)
-def _first_row(group: int, step: int, samples: int, kept: int) -> int:
-    """Row of the first sample of a group at one step; the samples of a group lie side by side."""
-    return group * LANES * kept + (step % kept) * samples
 
 
 @njit(cache=True)
@@ -156,11 +150,9 @@ def _forward_sample(
     """Run one sample; its spikes are appended to ``spikes``, which is returned (it may have grown)."""
     steps = trains.shape[1]
     flat, width = v.reshape(v.size), v.shape[1]
-    group, lane = b // LANES, b % LANES
-    samples = min(LANES, counts.shape[0] - group * LANES)
     first, before = end, 0
     for t in range(steps):
-        start = (_first_row(group, t, samples, kept) + lane) * width
+        start = (b * kept + t % kept) * width
         if t == 0:
             flat[start : start + width] = 0
         else:
@@ -233,6 +225,7 @@ def _neuron_errors(
 def _backward_neurons(
     flat: NDArray[Any],
     first: int,
+    stride: int,
     width: int,
     samples: int,
     square: NDArray[Any],
@@ -242,14 +235,17 @@ def _backward_neurons(
     rows: NDArray[Any],
     dynamics: Dynamics,
 ) -> None:
-    """The neuron model backwards for one group and step; dv leaves as lanes (``dv``) and as ``rows``."""
+    """The neuron model backwards for one group and step; dv leaves as lanes (``dv``) and as ``rows``.
+
+    ``first`` is where the potentials of the first sample begin, ``stride`` how far the next sample is.
+    """
     for i in range(0, width - LANES, LANES):
         if samples == LANES:
-            transpose(square, 0, LANES, flat, first * width + i, width)
+            transpose(square, 0, LANES, flat, first + i, stride)
         else:
             for lane in range(samples):
                 for c in range(LANES):
-                    square[c * LANES + lane] = flat[(first + lane) * width + i + c]
+                    square[c * LANES + lane] = flat[first + lane * stride + i + c]
         part = slice(i * LANES, (i + LANES) * LANES)
         _neuron_errors(square, dv[part], dz[part], dz_next[part], dynamics)
         transpose(rows, i, width, dv, i * LANES, LANES)
@@ -308,8 +304,8 @@ def _backward_group(
         for lane in range(samples):
             for k in range(readout.size):
                 dz[readout[k] * LANES + lane] += g_trains[group * LANES + lane, t, k]
-        first = _first_row(group, t, samples, steps)
-        _backward_neurons(flat, first, width, samples, square, dv, dz, dz_next, rows, dynamics)
+        first = (group * LANES * steps + t) * width
+        _backward_neurons(flat, first, steps * width, width, samples, square, dv, dz, dz_next, rows, dynamics)
         for lane in range(samples):
             cell = (group * LANES + lane) * steps + t
             for e in range(cells.ptr[cell], cells.ptr[cell + 1]):
