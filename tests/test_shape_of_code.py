@@ -26,6 +26,7 @@ BANDS = [
     {"cost"},
     {"report"},
     {"run", "evaluate"},
+    {"sweep"},
     {"bench"},
     {"terminal"},
     {"cli", "__main__"},

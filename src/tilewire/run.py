@@ -325,12 +325,24 @@ def execute(recipe: Recipe, folder: Path, observer: Observer | None = None) -> d
             dispatch.warm_up(observer.note)
             observer.stage("training")
             _train(parts, folder, metrics, observer)
-        observer.stage("routing, checking, evaluating")
-        evaluation = evaluate(parts, folder)
-        _write_json(folder / "evaluation.json", evaluation)
+        evaluation = _stored_evaluation(parts, folder)
+        if evaluation is None:
+            observer.stage("routing, checking, evaluating")
+            evaluation = evaluate(parts, folder)
+            _write_json(folder / "evaluation.json", evaluation)
         observer.stage("report")
         write_report(folder)
         return evaluation
+
+
+def _stored_evaluation(parts: Parts, folder: Path) -> dict[str, Any] | None:
+    """The evaluation of these very weights, if the folder holds it: test data are touched once."""
+    try:
+        stored: dict[str, Any] = json.loads((folder / "evaluation.json").read_text())
+        same = stored["training"]["weights_sha256"] == parts.trainer.digest() and (folder / "mapping.npz").is_file()
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return stored if same else None
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:

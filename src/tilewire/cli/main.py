@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from tilewire import __version__
-from tilewire.cli import data, hardware, mapping, running
+from tilewire.cli import data, hardware, mapping, running, sweeping
 from tilewire.cli.output import INTERNAL, INTERRUPTED, OK, emit, log
 from tilewire.errors import ConfigError, TilewireError
 
@@ -24,7 +24,7 @@ app = typer.Typer(
 )
 app.add_typer(hardware.app, name="hw")
 app.add_typer(data.app, name="data")
-for verb in (running.run, mapping.check, mapping.map_verb, running.report):
+for verb in (running.run, mapping.check, mapping.map_verb, sweeping.sweep, running.report):
     app.command(name=verb.__name__.removesuffix("_verb"))(verb)
 
 

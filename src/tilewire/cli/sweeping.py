@@ -1,0 +1,61 @@
+"""``tilewire sweep``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tilewire.cli.output import NOT_FITS, OK, Json, emit, log, table
+from tilewire.errors import UsageError
+
+if TYPE_CHECKING:
+    from tilewire.sweep import Outcome
+
+
+def sweep(
+    grid: Annotated[Path, typer.Argument(metavar="GRID", help="A grid file: recipe, seeds, cells, axes.")],
+    out: Annotated[Path | None, typer.Option("--out", help="Folder; default sweeps/GRID.")] = None,
+    workers: Annotated[int, typer.Option("--workers", help="Trainings at a time, one thread each.")] = 2,
+    json: Json = False,
+) -> None:
+    """A grid of trainings (methods x hardware x seeds). Ctrl-C saves; the same command continues; finished cells are kept."""
+    from tilewire.sweep import interval, load_grid, run_sweep
+
+    if not grid.is_file():
+        raise UsageError(f"no file '{grid}'", hint="a YAML file with recipe, seeds, cells and axes")
+    folder = out or Path("sweeps") / grid.stem
+
+    def report(done: int, all_: int, outcome: Outcome) -> None:
+        accuracy = outcome.objectives.get("test_accuracy")
+        text = (
+            f"test {accuracy:.1%}" if accuracy is not None else outcome.error.splitlines()[0] if outcome.error else ""
+        )
+        log(f"[{done}/{all_}] {outcome.cell.name} seed {outcome.cell.seed}: {outcome.verdict} {text}")
+
+    outcomes = run_sweep(load_grid(grid), grid.parent, folder, workers=workers, report=report)
+    failed = [outcome for outcome in outcomes if outcome.error]
+    rows = []
+    for cell in dict.fromkeys(outcome.cell.name for outcome in outcomes):
+        own = [outcome.objectives for outcome in outcomes if outcome.cell.name == cell and not outcome.error]
+        values = [value for entry in own if (value := entry.get("test_accuracy")) is not None]
+        devices = [value for entry in own if (value := entry.get("memory_devices")) is not None]
+        if values:
+            mean, _, low, high = interval(values)
+            rows.append((cell, len(values), mean, low, high, sum(devices) / max(len(devices), 1)))
+    if json:
+        emit(
+            {
+                "folder": str(folder),
+                "cells": [
+                    dict(zip(("cell", "n", "test_accuracy", "low95", "high95", "memory_devices"), row, strict=True))
+                    for row in rows
+                ],
+                "failed": [{"cell": o.cell.name, "seed": o.cell.seed, "error": o.error} for o in failed],
+            }
+        )
+    else:
+        table("", ("cell", "n", "test accuracy", "low 95", "high 95", "devices"), rows)
+        log(f"tables: {folder / 'results.csv'}, {folder / 'summary.csv'}")
+    raise typer.Exit(NOT_FITS if failed else OK)

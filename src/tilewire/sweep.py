@@ -1,0 +1,237 @@
+"""A sweep: a fixed grid of trainings (cells x seeds), each a run folder, in parallel processes, continued by the same call."""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from tilewire.checkpoint import lock, replace_file
+from tilewire.config import dump, load_recipe
+from tilewire.errors import ConfigError, Fault, RunError, UsageError
+from tilewire.yamlfile import Record, load
+
+
+class Grid(Record):
+    """A grid of trainings. ``settings`` hold for all; ``cells`` are named variants; ``axes`` {key: values} multiply every cell."""
+
+    recipe: str
+    seeds: list[int] = Field(min_length=1)
+    settings: dict[str, Any] = Field(default={})
+    cells: dict[str, dict[str, Any]] = Field(default={"run": {}}, min_length=1)
+    axes: dict[str, list[Any]] = Field(default={})
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One training: name of its variant, seed, settings as ``key=value`` texts, folder."""
+
+    name: str
+    seed: int
+    settings: tuple[str, ...]
+    folder: Path
+    config: str = ""  # the resolved recipe
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a cell: the objectives of its run, or the error that ended it."""
+
+    cell: Cell
+    verdict: str
+    objectives: dict[str, float | None]
+    error: str = ""
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value)  # JSON is YAML
+
+
+def load_grid(path: Path) -> Grid:
+    """A grid file. Raises `ConfigError` with every fault."""
+    grid = load(path, Grid)
+    unsafe = [name for name in grid.cells if not name or name != Path(name).name or name.startswith(".")]
+    faults = [Fault(str(path), f"cells.{name}", "is no folder name") for name in unsafe]
+    faults += [Fault(str(path), f"axes.{key}", "has no values") for key, values in grid.axes.items() if not values]
+    if len(set(grid.seeds)) < len(grid.seeds):
+        faults.append(Fault(str(path), "seeds", "holds a seed twice"))
+    if faults:
+        raise ConfigError(str(path), faults)
+    return grid
+
+
+def cells_of(grid: Grid, base: Path, out: Path) -> list[Cell]:
+    """All trainings of a grid, every recipe validated before the first one starts. ``base`` is the folder of the grid file."""
+    beside = base / grid.recipe
+    recipe = str(beside) if beside.is_file() else grid.recipe
+    found = []
+    for name, own in grid.cells.items():
+        for values in itertools.product(*grid.axes.values()):
+            chosen = dict(zip(grid.axes, values, strict=True))
+            label = "_".join([name, *(f"{key.rpartition('.')[2]}-{_slug(value)}" for key, value in chosen.items())])
+            for seed in grid.seeds:
+                every = grid.settings | own | chosen | {"seed": seed}
+                settings = tuple(f"{key}={_text(value)}" for key, value in (every | {"threads": 1}).items())
+                config = dump(load_recipe(recipe, settings))
+                found.append(Cell(label, seed, settings, out / label / f"seed-{seed}", config))
+    folders = [cell.folder for cell in found]
+    twice = {folder for folder in folders if folders.count(folder) > 1}
+    if twice:
+        raise UsageError(f"two cells share the folder {sorted(twice)[0]}", hint="rename a cell")
+    return found
+
+
+def _slug(value: Any) -> str:
+    return "".join(
+        c if c.isalnum() or c in ".-" else "" for c in _text(value).replace(" ", "").replace(",", "-").replace(":", ".")
+    )[:60]
+
+
+def _finished(cell: Cell) -> bool:
+    """Whether the folder of a cell already holds its evaluation, of this very configuration."""
+    config = cell.folder / "config.yaml"
+    return (cell.folder / "evaluation.json").is_file() and config.is_file() and config.read_text() == cell.config
+
+
+def _outcome(cell: Cell, error: str = "") -> Outcome:
+    path = cell.folder / "evaluation.json"
+    if error or not path.is_file():
+        return Outcome(cell, "none", {}, error or "no evaluation")
+    content = json.loads(path.read_text())
+    return Outcome(cell, content["verdict"], {name: entry["value"] for name, entry in content["objectives"].items()})
+
+
+class _Children:
+    """Child processes that are running now, so that an interrupt reaches all of them."""
+
+    def __init__(self) -> None:
+        self.guard, self.running, self.stopped = threading.Lock(), set[subprocess.Popen[str]](), False
+
+    def run(self, command: Sequence[str], environment: dict[str, str]) -> tuple[int, str]:
+        with self.guard:
+            if self.stopped:
+                return 130, "stopped before it began"
+            child = subprocess.Popen(
+                command,
+                env=environment,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                text=True,
+                start_new_session=True,
+            )
+            self.running.add(child)
+        _, errors = child.communicate()
+        with self.guard:
+            self.running.discard(child)
+        return child.returncode, errors
+
+    def stop(self) -> None:
+        """Ask every child to save and end, and start no more."""
+        with self.guard:
+            self.stopped = True
+            for child in self.running:
+                child.send_signal(signal.SIGINT)
+
+
+def run_sweep(
+    grid: Grid, base: Path, out: Path, *, workers: int, report: Callable[[int, int, Outcome], None] | None = None
+) -> list[Outcome]:
+    """Run every unfinished cell, ``workers`` at a time, one thread each; writes ``results.csv`` and ``summary.csv`` into ``out``.
+
+    A cell that fails is listed with its error and does not stop the others. Interrupted cells continue where they were saved.
+    """
+    if workers < 1:
+        raise UsageError(f"{workers} workers, at least 1 is needed")
+    cells = cells_of(grid, base, out)
+    beside = base / grid.recipe
+    recipe = str(beside) if beside.is_file() else grid.recipe
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
+    children = _Children()
+
+    def one(cell: Cell) -> Outcome:
+        if _finished(cell):
+            return _outcome(cell)
+        command = [sys.executable, "-m", "tilewire", "run", recipe, "--out", str(cell.folder), "--quiet", "--json"]
+        for setting in cell.settings:
+            command += ["--set", setting]
+        code, errors = children.run(command, environment)
+        # 1 is a finished run whose verdict is not `fits`: a result like any other.
+        failed = code not in (0, 1) or not (cell.folder / "evaluation.json").is_file()
+        return _outcome(cell, errors.strip()[-2000:] if failed else "")
+
+    with lock(out):
+        outcomes: dict[Cell, Outcome] = {}
+        with ThreadPoolExecutor(workers) as pool:
+            pending = {pool.submit(one, cell): cell for cell in cells}
+            try:
+                for done in as_completed(pending):
+                    outcomes[pending[done]] = done.result()
+                    write_tables(out, [outcomes[cell] for cell in cells if cell in outcomes])
+                    if report is not None:
+                        report(len(outcomes), len(cells), outcomes[pending[done]])
+            except KeyboardInterrupt:
+                children.stop()
+                pool.shutdown(wait=True, cancel_futures=True)
+                raise
+        if children.stopped:
+            raise RunError(
+                "the sweep was stopped; every cell is saved", where=str(out), hint="the same command continues"
+            )
+    return [outcomes[cell] for cell in cells]
+
+
+def write_tables(out: Path, outcomes: Sequence[Outcome]) -> None:
+    """``results.csv``: a row a training. ``summary.csv``: per cell and objective n, mean, standard deviation and 95 % interval."""
+    names = sorted({name for outcome in outcomes for name in outcome.objectives})
+    rows = [
+        [
+            o.cell.name,
+            o.cell.seed,
+            o.verdict,
+            *(o.objectives.get(name) for name in names),
+            o.error.splitlines()[0] if o.error else "",
+        ]
+        for o in outcomes
+    ]
+    replace_file(out / "results.csv", _csv(["cell", "seed", "verdict", *names, "error"], rows))
+    summary = []
+    for cell in dict.fromkeys(o.cell.name for o in outcomes):
+        for name in names:
+            values = [v for o in outcomes if o.cell.name == cell and (v := o.objectives.get(name)) is not None]
+            if values:
+                summary.append([cell, name, len(values), *interval(values)])
+    replace_file(out / "summary.csv", _csv(["cell", "objective", "n", "mean", "sd", "low95", "high95"], summary))
+
+
+def interval(values: Sequence[float]) -> tuple[float, float | None, float | None, float | None]:
+    """Mean, standard deviation and the 95 % interval of the mean by Student's t; None where one value says nothing of the spread."""
+    from scipy.stats import t
+
+    n = len(values)
+    mean = sum(values) / n
+    if n < 2:
+        return mean, None, None, None
+    sd = (sum((value - mean) ** 2 for value in values) / (n - 1)) ** 0.5
+    half = float(t.ppf(0.975, n - 1)) * sd / n**0.5
+    return mean, sd, mean - half, mean + half
+
+
+def _csv(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(head)
+    writer.writerows([["" if value is None else value for value in row] for row in rows])
+    return stream.getvalue().encode()

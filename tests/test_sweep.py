@@ -1,0 +1,90 @@
+"""Sweeps: cells, resumption, tables and failures that do not stop the rest."""
+
+import csv
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+from tilewire.errors import ConfigError, UsageError
+from tilewire.sweep import Cell, Outcome, cells_of, interval, load_grid, run_sweep, write_tables
+
+GRID = """
+recipe: tiny.yaml
+seeds: [1, 2]
+settings: { train.epochs: 1 }
+cells:
+  narrow: { budget.profile: { 1: 0.5 } }
+  broken: { hardware: nowhere }
+"""
+RECIPE = """
+hardware: { family: mosaic, grid: [2, 2], neurons_per_tile: 4, channels: { router: 16, tile_in: 16 } }
+data: { name: "toy_task:toy" }
+budget: { profile: { 1: 1.0 } }
+train: { batch: 8 }
+"""
+
+
+@pytest.fixture
+def grid_file(tmp_path: Path) -> Path:
+    (tmp_path / "tiny.yaml").write_text(RECIPE)
+    (tmp_path / "grid.yaml").write_text(GRID)
+    return tmp_path / "grid.yaml"
+
+
+def test_cells_are_the_product(grid_file: Path) -> None:
+    grid_file.write_text(GRID + "axes: { train.lr: [0.1, 0.01], train.batch: [4] }\n")
+    cells = cells_of(load_grid(grid_file), grid_file.parent, Path("out"))
+    assert len(cells) == 2 * 2 * 2
+    assert len({cell.folder for cell in cells}) == 8
+    assert Path("out/narrow_lr-0.1_batch-4/seed-2") in {cell.folder for cell in cells}
+
+
+def test_a_wrong_setting_is_found_before_anything_runs(grid_file: Path) -> None:
+    grid_file.write_text(GRID.replace("train.epochs", "train.epoch"))
+    with pytest.raises(ConfigError, match="epochs"):
+        cells_of(load_grid(grid_file), grid_file.parent, Path("out"))
+
+
+@pytest.mark.parametrize(
+    "change", [("seeds: [1, 2]", "seeds: [1, 1]"), ("narrow:", "../narrow:"), ("seeds: [1, 2]", "seeds: []")]
+)
+def test_faulty_grids_are_refused(grid_file: Path, change: tuple[str, str]) -> None:
+    grid_file.write_text(GRID.replace(*change))
+    with pytest.raises(ConfigError):
+        load_grid(grid_file)
+
+
+def test_interval_is_students() -> None:
+    mean, sd, low, high = interval([1.0, 2.0, 3.0])
+    assert (mean, sd) == (2.0, 1.0)
+    assert low is not None
+    assert high is not None
+    assert math.isclose(high - 2.0, 4.302652729911275 / math.sqrt(3), rel_tol=1e-9)
+    assert interval([5.0]) == (5.0, None, None, None)
+
+
+def test_tables_hold_failures_and_means(tmp_path: Path) -> None:
+    good = [Outcome(Cell("a", s, (), tmp_path), "fits", {"x": float(s)}) for s in (1, 2)]
+    write_tables(tmp_path, [*good, Outcome(Cell("b", 1, (), tmp_path), "none", {}, "no such chip\nmore")])
+    rows = list(csv.DictReader((tmp_path / "results.csv").read_text().splitlines()))
+    assert [row["error"] for row in rows] == ["", "", "no such chip"]
+    summary = list(csv.DictReader((tmp_path / "summary.csv").read_text().splitlines()))
+    assert summary == [{**summary[0], "cell": "a", "objective": "x", "n": "2", "mean": "1.5"}]
+
+
+@pytest.mark.usefixtures("toy_task")
+def test_sweep_runs_continues_and_lists_failures(grid_file: Path) -> None:
+    folder = grid_file.parent
+    out = folder / "out"
+    outcomes = run_sweep(load_grid(grid_file), folder, out, workers=2)
+    assert [bool(outcome.error) for outcome in outcomes] == [False, False, True, True]
+    assert "nowhere" in outcomes[2].error
+    path = out / "narrow" / "seed-1" / "evaluation.json"
+    before = json.loads(path.read_text())
+    again = run_sweep(load_grid(grid_file), folder, out, workers=1)
+    assert json.loads(path.read_text()) == before
+    assert again[0].objectives == outcomes[0].objectives
+    with pytest.raises(UsageError):
+        run_sweep(load_grid(grid_file), folder, out, workers=0)
