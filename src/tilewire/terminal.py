@@ -35,7 +35,7 @@ class Terminal:
         self.console.print(f"[bold]{name}[/bold]")
 
     def note(self, text: str) -> None:
-        self.console.print(text, markup=False)
+        self.console.print(text, markup=False, soft_wrap=True)
 
     def step(self, report: StepReport) -> None:
         if self.progress is None:
@@ -55,7 +55,7 @@ class Terminal:
             f"killed {record['killed']} born {record['born']}",
             f"excess {record['excess']}",
         ]
-        self.console.print("  ".join(parts), highlight=False)
+        self.console.print("  ".join(parts), highlight=False, soft_wrap=True)
         if self.progress is not None and self.task is not None and record["epoch"] + 1 == self.epochs:
             self.progress.stop()
 
