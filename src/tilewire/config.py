@@ -61,8 +61,8 @@ class NetworkConfig(Record):
     """Neurons, where the inputs enter, how the outputs are read. Tiles default to the first (inputs) and the last (outputs)."""
 
     inputs: Literal["crossbar", "dense"] = "crossbar"
-    input_tiles: tuple[int, ...] | None = None
-    output_tiles: tuple[int, ...] | None = None
+    input_tiles: tuple[int, ...] | None = Field(default=None, strict=False)
+    output_tiles: tuple[int, ...] | None = Field(default=None, strict=False)
     neuron: NeuronConfig = NeuronConfig()
     readout: ReadoutConfig = ReadoutConfig()
 
