@@ -75,7 +75,7 @@ class EventDriven(torch.autograd.Function):
 
         in_shares(work, kernel.groups(len(outside[0])), threads)
         done = (
-            torch.from_numpy(layout.unpack(places, np.stack(sums), *shape))
+            torch.from_numpy(layout.unpack(places, sums, shape))
             for (places, shape), sums in zip(ctx.places, partial, strict=True)
         )
         return *done, None, None, None, None, None

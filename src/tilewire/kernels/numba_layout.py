@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -74,11 +75,14 @@ def by_tile(blocks: Blocks, weight: NDArray[Any]) -> Fans:
     return Fans(order.ptr, blocks.source[order.block], stride, flat)
 
 
-def unpack(places: Places, partial: NDArray[Any], slots: int, size: int) -> NDArray[Any]:
-    """Sum the private buffers [threads, n] in thread order and bring them back to slots, [P, S]."""
-    total = np.zeros((slots, size), partial.dtype)
-    _unpack(total, partial, places.block, places.place)
-    return total
+def unpack(places: Places, partial: Sequence[NDArray[Any]], shape: tuple[int, int]) -> NDArray[Any]:
+    """Sum the private buffers of the threads in their order and bring them back to slots, [P, S]."""
+    total = partial[0]
+    for further in partial[1:]:
+        total = total + further
+    weight = np.zeros(shape, total.dtype)
+    _unpack(weight, total, places.block, places.place)
+    return weight
 
 
 @njit(cache=True)
@@ -107,13 +111,14 @@ def _rows(
 @njit(cache=True)
 def _pack(flat: NDArray[Any], weight: NDArray[Any], block: NDArray[np.int64], place: NDArray[np.int64]) -> None:
     for k in range(block.size):
-        for j in range(weight.shape[1]):
-            flat[place[k] + j] = weight[block[k], j]
+        row, packed = weight[block[k]], flat[place[k] : place[k] + weight.shape[1]]
+        for j in range(row.size):
+            packed[j] = row[j]
 
 
 @njit(cache=True)
-def _unpack(total: NDArray[Any], partial: NDArray[Any], block: NDArray[np.int64], place: NDArray[np.int64]) -> None:
+def _unpack(weight: NDArray[Any], flat: NDArray[Any], block: NDArray[np.int64], place: NDArray[np.int64]) -> None:
     for k in range(block.size):
-        for j in range(total.shape[1]):
-            for p in range(partial.shape[0]):
-                total[block[k], j] += partial[p, place[k] + j]
+        row, packed = weight[block[k]], flat[place[k] : place[k] + weight.shape[1]]
+        for j in range(row.size):
+            row[j] = packed[j]

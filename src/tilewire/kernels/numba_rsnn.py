@@ -25,6 +25,7 @@ from tilewire.kernels.numba_vector import (
     LANES,
     SCAN,
     TAIL,
+    WIDE,
     above,
     add_row,
     lowest_bit,
@@ -71,27 +72,32 @@ def row_width(neurons: int) -> int:
 
 
 @njit(cache=True)
+def _add(to: NDArray[Any], i: int, row: NDArray[Any], j: int, size: int, scale: Any) -> None:
+    """``to[i : i + size] += scale * row[j : j + size]`` for a ``size`` that is a multiple of ``TAIL``."""
+    stop = j + size
+    while j + WIDE <= stop:
+        add_row(to, i, row, j, scale, WIDE)
+        i, j = i + WIDE, j + WIDE
+    if j + LANES <= stop:
+        add_row(to, i, row, j, scale, LANES)
+        i, j = i + LANES, j + LANES
+    while j < stop:
+        add_row(to, i, row, j, scale, TAIL)
+        i, j = i + TAIL, j + TAIL
+
+
+@njit(cache=True)
 def _add_row(flat: NDArray[Any], start: int, rows: Rows, row: int, scale: Any) -> None:
     """Add one weight row to the potentials that begin at ``start``."""
-    to, j, stop = start + rows.to[row], rows.at[row], rows.at[row + 1]
-    while j + LANES <= stop:
-        add_row(flat, to, rows.weight, j, scale, LANES)
-        to, j = to + LANES, j + LANES
-    while j < stop:
-        add_row(flat, to, rows.weight, j, scale, TAIL)
-        to, j = to + TAIL, j + TAIL
+    at = rows.at[row]
+    _add(flat, start + rows.to[row], rows.weight, at, rows.at[row + 1] - at, scale)
 
 
 @njit(cache=True)
 def _collect_row(grad: NDArray[Any], rows: Rows, row: int, flat: NDArray[Any], start: int, scale: Any) -> None:
     """Add the errors that begin at ``start`` to the gradient of one weight row."""
-    to, j, stop = start + rows.to[row], rows.at[row], rows.at[row + 1]
-    while j + LANES <= stop:
-        add_row(grad, j, flat, to, scale, LANES)
-        to, j = to + LANES, j + LANES
-    while j < stop:
-        add_row(grad, j, flat, to, scale, TAIL)
-        to, j = to + TAIL, j + TAIL
+    at = rows.at[row]
+    _add(grad, at, flat, start + rows.to[row], rows.at[row + 1] - at, scale)
 
 
 @njit(cache=True)

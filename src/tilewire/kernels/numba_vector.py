@@ -16,6 +16,8 @@ from numba.extending import intrinsic
 
 LANES = 16
 """Samples that go through time together; also the width of a row operation."""
+WIDE = 32
+"""Width of the operations that do the bulk of a row."""
 TAIL = 4
 """Width of the operations that finish a row; packed rows are padded to a multiple of it."""
 SCAN = 64
