@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from tilewire.kernels import numba_spread as kernel
-from tilewire.kernels.linear_numba import array, threads_for
+from tilewire.kernels.linear_numba import aligned, array, threads_for
 from tilewire.kernels.patterns import BlockPattern, Pattern, RowPattern
 from tilewire.kernels.threads import in_shares
 
@@ -22,7 +22,7 @@ class Spread(torch.autograd.Function):
     def forward(ctx: Any, weight: Tensor, pattern: RowPattern) -> Tensor:
         """Zeros with the weights at their places."""
         ctx.pattern, w = pattern, array(weight)
-        matrix = np.empty((pattern.outputs, pattern.inputs), w.dtype)
+        matrix = aligned((pattern.outputs, pattern.inputs), w.dtype)
 
         def work(_: int, first: int, last: int) -> None:
             kernel.spread(first, last, pattern.ptr, pattern.index, pattern.masks, w, matrix)

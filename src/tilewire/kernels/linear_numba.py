@@ -35,9 +35,9 @@ class Rows(torch.autograd.Function):
         rows, w = array(x), array(weight)
         batch = len(rows)
         limit = lanes.widest(max(pattern.inputs, pattern.outputs), w.itemsize)
-        own = lanes.empty_lanes(batch, pattern.inputs, w.dtype)
-        result = lanes.empty_lanes(batch, pattern.outputs, w.dtype)
-        y = np.empty((batch, pattern.outputs), w.dtype)
+        own = aligned((lanes.padded(batch) * pattern.inputs,), w.dtype)
+        result = aligned((lanes.padded(batch) * pattern.outputs,), w.dtype)
+        y = aligned((batch, pattern.outputs), w.dtype)
         threads = threads_for(batch * pattern.index.size)
 
         def work(_: int, first: int, last: int) -> None:
@@ -57,9 +57,9 @@ class Rows(torch.autograd.Function):
         own, pattern, limit, threads = ctx.kept
         w, rows = array(ctx.saved_tensors[0]), array(grads[0])
         dw = np.zeros_like(w)
-        error = lanes.empty_lanes(len(rows), pattern.outputs, w.dtype)
-        result = lanes.empty_lanes(len(rows), pattern.inputs, w.dtype)
-        dx = np.empty((len(rows), pattern.inputs), w.dtype)
+        error = aligned((lanes.padded(len(rows)) * pattern.outputs,), w.dtype)
+        result = aligned((lanes.padded(len(rows)) * pattern.inputs,), w.dtype)
+        dx = aligned((len(rows), pattern.inputs), w.dtype)
         by_input, run = pattern.by_input, cast(Any, row_kernel.backward)
 
         def work(_: int, first: int, last: int) -> None:
@@ -121,6 +121,12 @@ def array(tensor: Tensor) -> NDArray[Any]:
     """The contiguous numbers of a tensor, without a copy where they are."""
     values: NDArray[Any] = tensor.detach().contiguous().numpy()
     return values
+
+
+def aligned(shape: tuple[int, ...], kind: np.dtype[Any]) -> NDArray[Any]:
+    """Uninitialised numbers that begin on a cache line, as torch aligns them: vectors then never straddle two lines."""
+    room: NDArray[Any] = torch.empty(shape, dtype=torch.float64 if kind == np.float64 else torch.float32).numpy()
+    return room
 
 
 def linear_numba(x: Tensor, weight: Tensor, pattern: Pattern) -> Tensor:

@@ -11,56 +11,18 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from llvmlite import binding, ir
-from numba import njit, types
-from numba.core import cgutils
+from numba import njit
 from numpy.typing import NDArray
 
-from tilewire.kernels.numba_vector import _Memory, instruction
+from tilewire.kernels.numba_products import LARGE, outer_products
 
 NARROW = 8
 """Columns of the narrow product; sides of blocks are multiples of it."""
-TALL, WIDE = (8, 32) if binding.get_host_cpu_features().get("avx512f", False) else (4, 16)
+TALL, WIDE = (8, 32) if LARGE else (4, 16)
 """Scalars and columns of the wide product: as many results as the vector registers hold."""
 
 Longs = NDArray[np.int64]
 Ints = NDArray[np.int32]
-
-
-@instruction
-def outer_products(
-    typingctx: Any, to: Any, at: Any, to_stride: Any, scalar: Any, s: Any, s_step: Any, s_next: Any,
-    row: Any, r: Any, r_next: Any, steps: Any, tall: Any, wide: Any,
-) -> Any:  # fmt: skip
-    """Add ``steps`` outer products of ``tall`` scalars and ``wide`` columns to ``to``.
-
-    ``to[at + i * to_stride + j] += sum over k of scalar[s + i * s_step + k * s_next] * row[r + k * r_next + j]``.
-    """
-
-    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        memory = _Memory(context, builder, signature, values)
-        n, lanes = values[1].type, range(tall.literal_value)
-        kind = ir.VectorType(memory.element, wide.literal_value)
-        sums = [cgutils.alloca_once(builder, kind) for _ in lanes]  # type: ignore[no-untyped-call]
-
-        def place(start: Any, step: Any, k: int) -> Any:
-            return builder.add(start, builder.mul(step, ir.Constant(n, k)))
-
-        for i, total in enumerate(sums):
-            builder.store(memory.load(0, place(values[1], values[2], i), wide.literal_value), total)
-        with cgutils.for_range(builder, values[10], intp=n) as loop:
-            vector = memory.load(7, builder.add(values[8], builder.mul(loop.index, values[9])), wide.literal_value)
-            start = builder.add(values[4], builder.mul(loop.index, values[6]))
-            for i, total in enumerate(sums):
-                factor = builder.load(builder.gep(memory.data[3], [place(start, values[5], i)]))
-                product = memory.multiply_add(memory.spread(factor, wide.literal_value), vector, builder.load(total))
-                builder.store(product, total)
-        for i, total in enumerate(sums):
-            memory.store(builder.load(total), 0, place(values[1], values[2], i))
-        return context.get_dummy_value()
-
-    n = types.intp
-    return types.void(to, n, n, scalar, n, n, n, row, n, n, n, tall, wide), codegen
 
 
 @njit(cache=True)
@@ -78,21 +40,21 @@ def _add(
             if height - i >= TALL:
                 if wide:
                     outer_products(
-                        to, place, to_stride, scalar, start, s_step, s_next, row, r + j, r_next, steps, TALL, WIDE
+                        to, place, to_stride, scalar, start, s_step, s_next, row, r + j, r_next, steps, TALL, WIDE, 1
                     )
                 else:
                     outer_products(
-                        to, place, to_stride, scalar, start, s_step, s_next, row, r + j, r_next, steps, TALL, NARROW
+                        to, place, to_stride, scalar, start, s_step, s_next, row, r + j, r_next, steps, TALL, NARROW, 1
                     )
                 i += TALL
             else:
                 if wide:
                     outer_products(
-                        to, place, to_stride, scalar, start, s_step, s_next, row, r + j, r_next, steps, 1, WIDE
+                        to, place, to_stride, scalar, start, s_step, s_next, row, r + j, r_next, steps, 1, WIDE, 1
                     )
                 else:
                     outer_products(
-                        to, place, to_stride, scalar, start, s_step, s_next, row, r + j, r_next, steps, 1, NARROW
+                        to, place, to_stride, scalar, start, s_step, s_next, row, r + j, r_next, steps, 1, NARROW, 1
                     )
                 i += 1
         j += WIDE if wide else NARROW

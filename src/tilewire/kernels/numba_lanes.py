@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
@@ -74,8 +73,3 @@ def to_rows(lanes: NDArray[Any], rows: NDArray[Any], first: int, last: int, limi
                 for b in range(min(LANES, batch - at)):
                     rows[at + b, i] = lanes[start + i * width + b]
         lane += width
-
-
-def empty_lanes(batch: int, features: int, kind: np.dtype[Any]) -> NDArray[Any]:
-    """Room for an activation [batch, features] as lanes."""
-    return np.empty(padded(batch) * features, kind)

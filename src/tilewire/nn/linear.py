@@ -21,8 +21,8 @@ class SparseLinear(nn.Module):
     """y = W x + b with W [outputs, inputs] sparse at fixed places.
 
     ``weight`` holds only the weights that exist: [n] for rows, [P, rows, columns] for blocks. Initial law: N(0, 1 / fan-in) per output,
-    which keeps the variance of independent inputs; bias 0. ``path``: "sparse", "dense", or "auto" = the faster one, measured at the first call
-    with a batch of about that size and kept in ``crossovers`` (a run stores `Crossover.record` and hands it in on resume).
+    which keeps the variance of independent inputs; bias 0. ``path``: "sparse", "dense", or "auto" = the faster one, measured at the
+    first call with a batch of about that size and kept in ``crossovers`` (a run stores `Crossover.record` and hands it in on resume).
     Raises `UsageError` for an unknown path.
     """
 
