@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from tilewire.hardware.mosaic import mosaic
+from tilewire.mapping.check import check_mapping
+from tilewire.mapping.negotiated_sizing import size_negotiated
 from tilewire.mapping.routing import map_nets
 from tilewire.mapping.sizing import size_one_turn
 
@@ -48,3 +50,33 @@ def _empty(fabric):
     from tilewire.connectivity import Connectivity
 
     return Connectivity.of([], [], fabric.n_neurons, fabric.n_tiles)
+
+
+@pytest.mark.parametrize(("grid", "sized"), [((2, 2), False), ((3, 2), False), ((2, 3), True)])
+def test_negotiated_size_routes_and_its_bound_holds(draw_nets, grid, sized):
+    fabric = mosaic(grid, 6)
+    nets, placement = draw_nets(fabric, 0.35, 3)
+    branches = nets.on_tiles(placement)
+    size, trees = size_negotiated(fabric, branches, placement, tile_out_sized=sized, rng=np.random.default_rng(0))
+    chip = mosaic(grid, 6, router=size.router, tile_in=size.tile_in, tile_out=size.tile_out)
+    assert chip.memory().total == size.memory_devices
+    check = check_mapping(chip, nets.branches, nets.group, placement, trees.ptr, trees.link, merging=True)
+    assert check.fits
+    assert size.lower_bound["memory_devices"] <= size.memory_devices
+    assert size.lower_bound["router"] <= size.router
+    assert size.lower_bound["tile_in"] <= size.tile_in
+    fixed = size_one_turn(fabric, branches, placement)
+    assert size.memory_devices <= mosaic(grid, 6, router=fixed.router, tile_in=fixed.tile_in).memory().total
+
+
+def test_no_smaller_chip_of_a_tiny_grid_routes(draw_nets, routable):
+    """Least memory against the integer programme over all smaller widths."""
+    fabric = mosaic((1, 3), 3)
+    nets, placement = draw_nets(fabric, 0.6, 7)
+    branches = nets.on_tiles(placement)
+    size, _ = size_negotiated(fabric, branches, placement, rng=np.random.default_rng(0))
+    for router in range(4):
+        for tile_in in range(8):
+            chip = mosaic((1, 3), 3, router=router, tile_in=tile_in)
+            if chip.memory().total < size.lower_bound["memory_devices"]:
+                assert not routable(chip, branches, placement)

@@ -14,10 +14,14 @@ from tilewire.connectivity import Connectivity
 from tilewire.errors import DataError, NetsError, TilewireError, UsageError, unknown
 from tilewire.hardware.fabric import OPPOSITE, PORTS, TileFabric
 from tilewire.mapping.archive import read_arrays, write_arrays
+from tilewire.mapping.certificate import Certificate, of_cut, price_bound
 from tilewire.mapping.check import check_mapping
+from tilewire.mapping.cuts import Rectangles
+from tilewire.mapping.negotiated import Effort, negotiate
 from tilewire.mapping.nets import Nets, nets_of
 from tilewire.mapping.one_turn import route_one_turn
 from tilewire.mapping.trees import Trees, from_hops, hops, port_use
+from tilewire.mapping.verify import verify_certificate
 
 Ints = NDArray[np.int32]
 Verdict = Literal["fits", "infeasible", "unknown"]
@@ -28,13 +32,16 @@ ROUTER_LINK, TILE_IN_LINK = 0, 1  # link classes of the fabric
 class Routing:
     """What a router hands over: trees, and what an overload of theirs means.
 
-    ``overload`` is `infeasible` where the router has no choice (its loads are the certificate), `unknown` where a search merely failed;
-    ``merging`` says that fixed paths of a net may meet again.
+    ``overload`` is `infeasible` where the router has no choice (its loads are the certificate) or a ``certificate`` proves it, `unknown`
+    where a search merely failed; ``bound`` is then the best weights found, whose need stays below the capacity. ``merging`` says that
+    fixed paths of a net may meet again.
     """
 
     trees: Trees
     overload: Verdict = "unknown"
     merging: bool = False
+    certificate: Certificate | None = None
+    bound: Certificate | None = None
 
 
 class Router(Protocol):
@@ -49,7 +56,21 @@ def _one_turn(fabric: TileFabric, branches: Connectivity, placement: Ints, rng: 
     return Routing(route_one_turn(fabric, branches, placement), "infeasible", merging=True)
 
 
-ROUTERS: dict[str, Router] = {"one-turn": _one_turn}
+def _negotiated(fabric: TileFabric, branches: Connectivity, placement: Ints, rng: np.random.Generator) -> Routing:
+    rectangles = Rectangles.of(fabric, branches, placement)
+    cut = rectangles.worst(fabric.capacity) if rectangles else None
+    found = negotiate(fabric, branches, placement, effort=Effort(rounds=10) if cut else None, rng=rng)
+    if found.overuse == 0:
+        return Routing(found.trees)
+    if cut:
+        return Routing(found.trees, "infeasible", certificate=of_cut(fabric, cut))
+    bound = price_bound(fabric, branches, placement, fabric.capacity, found.price)
+    if bound.ratio > 1:
+        return Routing(found.trees, "infeasible", certificate=bound)
+    return Routing(found.trees, "unknown", bound=bound)
+
+
+ROUTERS: dict[str, Router] = {"one-turn": _one_turn, "negotiated": _negotiated}
 
 
 @dataclass(frozen=True)
@@ -68,7 +89,8 @@ class Mapping:
     """Placement int32 [neurons] -> tile, trees, ``load`` int32 [links] and the verdict, relative to ``router`` and this placement.
 
     ``memory_devices`` is M of the smallest homogeneous chip that carries these loads, ``memory_devices_sized`` the same with each router at
-    its own width (tile outputs as the chip has them in both), ``chip_memory_devices`` M of the given chip.
+    its own width (tile outputs as the chip has them in both), ``chip_memory_devices`` M of the given chip. ``certificate`` proves an
+    `infeasible` of a router that searches, ``bound`` is what an `unknown` could show.
     """
 
     router: str
@@ -81,6 +103,8 @@ class Mapping:
     memory_devices: int
     memory_devices_sized: int
     chip_memory_devices: int
+    certificate: Certificate | None = None
+    bound: Certificate | None = None
 
     def summary(self) -> dict[str, object]:
         """The figures of the mapping as plain values."""
@@ -88,6 +112,8 @@ class Mapping:
             "verdict": self.verdict, "router": self.router, "max_load": dict(self.max_load),
             "violations": [asdict(v) for v in self.violations], "memory_devices": self.memory_devices,
             "memory_devices_sized": self.memory_devices_sized, "chip_memory_devices": self.chip_memory_devices,
+            "certificate": self.certificate.summary() if self.certificate else None,
+            "bound": self.bound.summary() if self.bound else None,
         }  # fmt: skip
 
 
@@ -151,12 +177,16 @@ def checked(fabric: TileFabric, nets: Nets, placement: Ints, router: str, routin
         wrong = [fault for fault in check.faults if fault.kind != "overload"]
         error = NetsError if all(fault.kind == "placement" for fault in wrong) else TilewireError
         raise error("; ".join(str(fault) for fault in wrong[:5]), where=f"check of router '{router}'")
+    proof = routing.certificate
+    if proof and not verify_certificate(fabric, nets.on_tiles(placement), placement, proof.weight, proof.counted):
+        raise TilewireError("its certificate of infeasibility does not verify", where=f"check of router '{router}'")
     load = check.load
     width = fabric.widths_for(load)
     return Mapping(
         router=router, placement=placement, trees=trees, load=load, verdict="fits" if check.fits else routing.overload,
         max_load=max_load(fabric, load), violations=violations_of(fabric, load), memory_devices=fabric.memory(width).total,
         memory_devices_sized=fabric.memory(width, sized=True).total, chip_memory_devices=fabric.memory().total,
+        certificate=proof, bound=routing.bound,
     )  # fmt: skip
 
 

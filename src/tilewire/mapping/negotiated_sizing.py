@@ -1,0 +1,168 @@
+"""Negotiated sizing: the (router, tile_in) widths of least device memory that given nets can be routed in, and a proven lower bound."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tilewire.connectivity import Connectivity
+from tilewire.hardware.fabric import TileFabric
+from tilewire.mapping.certificate import Certificate, of_cut, price_bound
+from tilewire.mapping.cuts import Rectangles
+from tilewire.mapping.negotiated import Effort, negotiate
+from tilewire.mapping.one_turn import route_one_turn
+from tilewire.mapping.routing import ROUTER_LINK, TILE_IN_LINK, max_load
+from tilewire.mapping.sizing import TILE_OUT_LINK, Size
+from tilewire.mapping.trees import Trees, loads
+
+Ints = NDArray[np.int32]
+Row = tuple[int, int, int, int]
+ATTEMPT = Effort(rounds=60, patience=20)
+PRICINGS = 2
+
+
+class _Chip:
+    """Chips of one fabric with uniform widths: capacities, device memory, and the proven inequalities that widths must satisfy.
+
+    A certificate with weights y gives a router + b tile_in + c tile_out >= need for every chip that carries the nets, a the sum of y
+    over router links, b and c over links into and out of tiles.
+    """
+
+    def __init__(self, fabric: TileFabric, tile_out_sized: bool) -> None:
+        self.fabric, self.sized = fabric, tile_out_sized
+        self.full = int(fabric.capacity[fabric.link_class == TILE_OUT_LINK].max(initial=0))
+        self.rows: list[Row] = []
+
+    def tile_out(self, tile_in: int) -> int:
+        """Sized outputs as wide as the inputs: narrower ones save nothing, since a crossbar is as large as its wider side."""
+        return min(self.full, tile_in) if self.sized else self.full
+
+    def capacity(self, router: int, tile_in: int) -> Ints:
+        widths = [router, tile_in, self.tile_out(tile_in)]
+        return np.choose(self.fabric.link_class, widths).astype(np.int32)
+
+    def memory(self, router: int, tile_in: int) -> int:
+        width = self.fabric.widths_for(self.capacity(router, tile_in), tile_out_sized=True)
+        return self.fabric.memory(width).total
+
+    def learn(self, proof: Certificate) -> None:
+        kinds = (ROUTER_LINK, TILE_IN_LINK, TILE_OUT_LINK)
+        a, b, c = (int(proof.weight[self.fabric.link_class == kind].sum()) for kind in kinds)
+        self.rows.append((a, b, c, proof.need))
+
+    def least_router(self, tile_in: int) -> int | None:
+        """Least router width that no inequality forbids; None if this tile_in is forbidden at any."""
+        least = 0
+        for a, b, c, need in self.rows:
+            lack = need - b * tile_in - c * self.tile_out(tile_in)
+            if lack > 0 and a == 0:
+                return None
+            least = max(least, -(-lack // a) if lack > 0 else 0)
+        return least
+
+    def least_tile_in(self) -> int:
+        """Least tile_in that no inequality forbids whatever the router width."""
+        tile_in = 0
+        while self.least_router(tile_in) is None:
+            tile_in += 1
+        return tile_in
+
+    def bound(self, top: int) -> tuple[int, int, int]:
+        """(memory, router, tile_in) of least memory that the inequalities admit, tile_in up to ``top``."""
+        start = self.least_tile_in()
+        pairs = [(t, self.least_router(t) or 0) for t in range(start, max(top, start) + 1)]
+        return min((self.memory(r, t), r, t) for t, r in pairs)
+
+
+def _learn_cuts(chip: _Chip, rectangles: Rectangles | None, top: int) -> None:
+    """Add violated rectangle cuts until the widths of least memory, and the least of either, violate none."""
+    while rectangles:
+        least = chip.least_tile_in()
+        points = [chip.bound(top)[1:], (chip.least_router(top) or 0, top), (chip.least_router(least) or 0, least)]
+        cuts = [cut for point in points if (cut := rectangles.worst(chip.capacity(*point)))]
+        if not cuts:
+            return
+        for cut in cuts:
+            chip.learn(of_cut(chip.fabric, cut))
+
+
+def size_negotiated(
+    fabric: TileFabric,
+    branches: Connectivity,
+    placement: Ints,
+    *,
+    tile_out_sized: bool = False,
+    rng: np.random.Generator,
+) -> tuple[Size, Trees]:
+    """Widths of least device memory M(router, tile_in) that the negotiated router can use, ties to the smaller router; and the trees.
+
+    Starts from the fixed paths, and lets each tile_in in turn lower the router width as far as it beats the best M, warm from the last
+    trees. ``lower_bound``: least router and least tile_in whatever the other, and least M, from cuts and prices (see `certificate`).
+    """
+    chip = _Chip(fabric, tile_out_sized)
+    trees = route_one_turn(fabric, branches, placement)
+    start = max_load(fabric, loads(fabric, trees))
+    top = start["tile_in"]
+    rectangles = Rectangles.of(fabric, branches, placement)
+    _learn_cuts(chip, rectangles, top)
+    search = _Search(chip, branches, placement, rng)
+    best = search.run(start["router"], top)
+    for _ in range(PRICINGS if search.price is not None else 0):
+        memory, router, tile_in = chip.bound(best[2] + 8)
+        if memory >= best[0] or search.price is None:
+            break
+        # Prices are asked for where the search stopped: its inequality cuts deepest there.
+        aim = (max(router, best[1] - 1), tile_in) if tile_in <= best[2] else (router, tile_in)
+        proof = price_bound(fabric, branches, placement, chip.capacity(*aim), search.price)
+        chip.learn(proof)
+    least = chip.bound(max(top, best[2]))
+    bound = {
+        "router": chip.least_router(max(top, best[2])) or 0,
+        "tile_in": chip.least_tile_in(),
+        "memory_devices": min(least[0], best[0]),
+    }
+    return Size(best[1], best[2], None, chip.tile_out(best[2]), best[0], bound), search.trees or trees
+
+
+class _Search:
+    """Routing attempts in falling device memory."""
+
+    def __init__(self, chip: _Chip, branches: Connectivity, placement: Ints, rng: np.random.Generator) -> None:
+        self.chip, self.branches, self.placement, self.rng = chip, branches, placement, rng
+        self.trees: Trees | None = None
+        self.price: NDArray[np.float64] | None = None  # of the last failure
+
+    def routes(self, router: int, tile_in: int) -> bool:
+        found = negotiate(
+            self.chip.fabric, self.branches, self.placement, capacity=self.chip.capacity(router, tile_in), effort=ATTEMPT,
+            rng=self.rng, warm=self.trees,
+        )  # fmt: skip
+        if found.overuse:
+            self.price = found.price
+            return False
+        self.trees = found.trees
+        return True
+
+    def run(self, router: int, top: int) -> tuple[int, int, int]:
+        """(memory, router, tile_in) of the best chip found; ``router``, ``top`` are widths that the fixed paths need."""
+        chip = self.chip
+        best = (chip.memory(router, top), router, top)
+        for tile_in in range(chip.least_tile_in(), top + 1):
+            low = chip.least_router(tile_in) or 0
+            high = best[1] if self.trees else router
+            while high >= low and (chip.memory(high, tile_in), high) >= best[:2]:
+                high -= 1
+            if high < low:
+                if self.trees and chip.memory(low, tile_in) >= best[0] and tile_in > best[2]:
+                    break
+                continue
+            if not self.routes(high, tile_in):
+                continue
+            best = (chip.memory(high, tile_in), high, tile_in)
+            while low < high:
+                middle = (low + high) // 2
+                if self.routes(middle, tile_in):
+                    high, best = middle, (chip.memory(middle, tile_in), middle, tile_in)
+                else:
+                    low = middle + 1
+        return best

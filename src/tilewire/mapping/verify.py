@@ -1,0 +1,61 @@
+"""A short verifier of infeasibility: shares no code with what finds certificates, works in whole numbers, trusts nothing."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tilewire.connectivity import Connectivity
+from tilewire.hardware.fabric import TileFabric
+
+Longs = NDArray[np.int64]
+Tiles = tuple[int, ...]
+FAR = 2**50
+
+
+def verify_certificate(
+    fabric: TileFabric, branches: Connectivity, placement: NDArray[np.integer], weight: Longs, counted: dict[int, Tiles]
+) -> bool:
+    """Whether no routing of branches neuron -> tile fits: sum_l weight_l capacity_l < sum over nets of a least weight tree.
+
+    ``weight`` int64 [links] >= 0. ``counted[neuron]`` are sink tiles of that net; a tree that reaches only those costs no more than the
+    net's own, and its least weight is exact (Dreyfus, Wagner 1971). A cut is the case of weight 1 on its links.
+    """
+    wired = set(zip(branches.source.tolist(), branches.target.tolist(), strict=True))
+    right = weight.dtype == np.int64 and weight.shape == (fabric.n_links,) and 0 <= weight.min() <= weight.max() < 2**40
+    if not right or any((i, t) not in wired or t == placement[i] for i, tiles in counted.items() for t in tiles):
+        return False
+    start, end, router = fabric.link_source, fabric.link_target, fabric.kind != 0
+    apart = np.where(np.eye(fabric.n_nodes, dtype=bool), 0, FAR)
+    inner = router[start] & router[end]
+    np.minimum.at(apart, (start[inner], end[inner]), weight[inner])
+    for via in np.flatnonzero(router):
+        np.minimum(apart, apart[:, via, None] + apart[via], out=apart)
+    reach: dict[Tiles, Longs] = {}  # least weight from every router to a set of sinks
+    root: dict[tuple[int, Tiles], int] = {}  # the same from a source tile
+
+    def splits(tiles: Tiles) -> list[tuple[Tiles, Tiles]]:
+        rests = (rest for n in range(1, len(tiles)) for rest in combinations(tiles[1:], n))
+        return [(tuple(t for t in tiles if t not in rest), rest) for rest in rests]
+
+    def from_routers(tiles: Tiles) -> Longs:
+        if tiles not in reach:
+            best = np.full(fabric.n_nodes, FAR)
+            into = (end == fabric.tile_node[tiles[0]]) & (len(tiles) == 1)
+            np.minimum.at(best, start[into], weight[into])
+            for part, rest in splits(tiles):
+                best = np.minimum(best, from_routers(part) + from_routers(rest))
+            reach[tiles] = np.minimum((apart + best).min(axis=1), FAR)
+        return reach[tiles]
+
+    def from_tile(tile: int, tiles: Tiles) -> int:
+        if (tile, tiles) not in root:
+            out = start == fabric.tile_node[tile]
+            straight = int((weight[out] + from_routers(tiles)[end[out]]).min(initial=FAR))
+            root[tile, tiles] = min([straight, *(from_tile(tile, a) + from_tile(tile, b) for a, b in splits(tiles))])
+        return root[tile, tiles]
+
+    need = sum(from_tile(int(placement[i]), tuple(sorted(set(tiles)))) for i, tiles in counted.items() if tiles)
+    return need > sum(int(w) * int(c) for w, c in zip(weight, fabric.capacity, strict=True))
