@@ -8,28 +8,27 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor
 
 from tilewire.mapping.budget import Budget, Excess
 from tilewire.nn.initialise import InitialLaw
 from tilewire.nn.tiled import TiledRSNN
-from tilewire.rewire.drop import DropRule
 from tilewire.rewire.engine import Rewired, Rewiring
+from tilewire.rewire.grow import GrowRule, uniform
+from tilewire.rewire.moments import forget as forget
+from tilewire.rewire.moments import learning_rate
+from tilewire.rewire.rule import Annealed, DropRule, Synapses, Walks
 from tilewire.streams import stream
 
-
-def forget(optimiser: torch.optim.Optimizer, parameter: nn.Parameter, rows: torch.Tensor) -> None:
-    """Zero, in place, every optimiser moment of some rows of a parameter, so that nothing creeps back from an earlier life."""
-    for value in optimiser.state.get(parameter, {}).values():
-        if isinstance(value, torch.Tensor) and value.shape == parameter.shape:
-            value[rows] = 0
+Arrays = Mapping[str, NDArray[Any]]
 
 
 class Constrained:
     """A tiled network whose branches stay inside a budget while any optimiser trains it.
 
     Empty branch slots are filled at once. Call `step` after ``optimiser.step()`` as often as rewiring is wanted.
-    Excess <= 0 holds from construction on.
+    Excess <= 0 holds from construction on. A rule that moves synapses itself (`deepr`, `soft-deepr`) follows every ``optimiser.step()``
+    through the optimiser's own hooks; dormant synapses then pass no gradient on, so that moments and norms know only the live ones.
     """
 
     def __init__(
@@ -45,28 +44,62 @@ class Constrained:
         self.budget, self.drop, self.law = budget, drop, law
         self.restart(0)
         self.rewiring.grow(network.branch_weight, self._stream("positions", 0), self._stream("weights", 0))
+        if isinstance(drop, Walks):
+            self.synapses = Synapses.of(network.branch_weight)
+            network.w_rec.register_hook(self._live_gradient)  # type: ignore[no-untyped-call]
+            optimiser.register_step_post_hook(self._walk)
 
-    def restart(self, steps: int, arrays: Mapping[str, NDArray[Any]] | None = None) -> None:
-        """Take the network's wiring as it stands after so many rewiring steps; ``arrays`` are those the budget's state had saved.
+    def restart(self, steps: int, arrays: Arrays | None = None, rule: Arrays | None = None) -> None:
+        """Take the network's wiring as it stands after so many rewiring steps; ``arrays`` are those the budget's state had saved, ``rule``
+        those that `arrays` had returned.
 
         Raises `BudgetError` if the wiring exceeds the budget.
         """
         self.rewiring = Rewiring(self.network.branches, self.budget, self.drop, self.law, arrays=arrays)
         self.steps = steps
+        self.updates = int(rule["updates"]) if rule else 0
+        if isinstance(self.drop, Walks):
+            self.synapses = Synapses.of(self.network.branch_weight, rule["hidden"] if rule else None)
 
-    def step(self) -> Rewired:
-        """Drop and regrow once. Deterministic in (seed, number of steps so far)."""
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """What a checkpoint must hold for the rule, beside weights and wiring, for `restart` to continue bit-identically."""
+        if not isinstance(self.drop, Walks):
+            return {}
+        return {"updates": np.array(self.updates, np.int64), "hidden": self.synapses.hidden()}
+
+    def step(self, grow: GrowRule = uniform) -> Rewired:
+        """Drop and regrow once. Deterministic in (seed, number of steps so far) and in what ``grow`` looks at."""
         self.steps += 1
+        self.rewiring.drop = self.drop.at(self.steps) if isinstance(self.drop, Annealed) else self.drop
+        self.rewiring.choose = grow
         rewired = self.rewiring.step(
             self.network.branch_weight, self._stream("positions", self.steps), self._stream("weights", self.steps)
         )
-        slots = np.union1d(rewired.killed, rewired.born) + self.network.n_local
-        forget(self.optimiser, self.network.w_rec, torch.from_numpy(slots))
+        changed = np.union1d(rewired.killed, rewired.born)
+        forget(self.optimiser, self.network.w_rec, torch.from_numpy(changed + self.network.n_local))
+        if isinstance(self.drop, Walks):
+            self.synapses.restart(changed)
         return rewired
 
     def excess(self) -> Excess:
         """Use against capacity of every resource of the budget."""
         return self.rewiring.state.excess()
+
+    def _walk(self, *_: object) -> None:
+        """After an optimiser step: let the rule move the synapses; those that change their state lose their moments."""
+        if isinstance(self.drop, Walks):
+            rate = learning_rate(self.optimiser, self.network.w_rec)
+            changed = self.drop.walk(self.synapses, rate, self._stream("noise", self.updates))
+            self.updates += 1
+            rows, columns = np.divmod(changed, self.synapses.weight.shape[1])
+            where = torch.zeros(self.network.w_rec.shape, dtype=torch.bool)
+            where[rows + self.network.n_local, columns] = True
+            forget(self.optimiser, self.network.w_rec, where)
+
+    def _live_gradient(self, gradient: Tensor) -> Tensor:
+        local = self.network.n_local
+        live = torch.from_numpy(self.synapses.live)
+        return torch.cat([gradient[:local], gradient[local:] * live])
 
     def _stream(self, name: str, cursor: int) -> np.random.Generator:
         return stream(self.seed, f"rewire-{name}", cursor)

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from tilewire.connectivity import Connectivity
 from tilewire.errors import BudgetError
 from tilewire.kernels.blocks import DEAD, Blocks
-from tilewire.mapping.budget import Budget, BudgetState
+from tilewire.kernels.numba_rewire import sorted_branches
+from tilewire.mapping.budget import Budget, BudgetState, Bulk
 from tilewire.nn.initialise import InitialLaw
 from tilewire.rewire.drop import DropRule
 from tilewire.rewire.grow import GrowRule, uniform
@@ -29,8 +30,8 @@ class Rewired:
 
 def live_branches(table: Blocks) -> Connectivity:
     """The connectivity that a table of branch slots holds."""
-    live = table.tile != DEAD
-    return Connectivity.of(table.source[live], table.tile[live], table.n_sources, table.n_tiles)
+    source, tile = sorted_branches(table.source, table.tile, table.n_sources, table.n_tiles)
+    return Connectivity(table.n_sources, table.n_tiles, source, tile)
 
 
 class Rewiring:
@@ -66,12 +67,15 @@ class Rewiring:
         Slots of newborn branches are returned so that the caller zeroes their optimiser state.
         """
         table = self.table
-        dies = self.drop(weight) & (table.tile != DEAD)
-        for slot in np.flatnonzero(dies):
-            self.state.remove(int(table.source[slot]), int(table.tile[slot]))
+        dies = np.flatnonzero(self.drop(weight) & (table.tile != DEAD))
+        if isinstance(self.state, Bulk):
+            self.state.remove_all(table.source[dies], table.tile[dies])
+        else:
+            for slot in dies:
+                self.state.remove(int(table.source[slot]), int(table.tile[slot]))
         table.tile[dies] = DEAD
         weight[dies] = 0.0
-        return self.grow(weight, positions, weights, killed=np.flatnonzero(dies))
+        return self.grow(weight, positions, weights, killed=dies)
 
     def grow(
         self,
