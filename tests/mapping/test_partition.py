@@ -134,6 +134,25 @@ def test_every_start_finds_planted_parts(start):
     assert found.cut <= slow_cut(matrix, label)
 
 
+@pytest.mark.slow
+def test_small_world_of_a_thousand_neurons_beats_mt_kahypar():
+    networkx, native = pytest.importorskip("networkx"), pytest.importorskip("mtkahypar")
+    edges = np.array(networkx.watts_strogatz_graph(1024, 32, 0.2, seed=0).edges())
+    edges = np.random.default_rng(0).permutation(1024)[edges]
+    matrix = csr_array((np.ones(2 * len(edges)), np.concatenate([edges, edges[:, ::-1]]).T), shape=(1024, 1024))
+    solver, cuts = native.initialize(1), []
+    context = solver.context_from_preset(native.PresetType.QUALITY)
+    context.set_partitioning_parameters(16, 0.0, native.Objective.CUT)
+    context.logging = False
+    for seed in range(5):
+        native.set_seed(seed)
+        graph = solver.create_graph(context, 1024, len(edges), [tuple(edge) for edge in edges.tolist()])
+        cuts.append(2 * graph.partition(context).cut())
+    found = split(matrix, 16, rng=np.random.default_rng(0), seconds=5)
+    assert np.array_equal(np.bincount(found.parts), np.full(16, 64))
+    assert found.cut <= 0.995 * min(cuts)
+
+
 def test_equal_seeds_equal_parts_whatever_holds_the_matrix():
     matrix, _ = planted(np.random.default_rng(2), 60, 4)
     forms = [matrix, csr_array(matrix), Connectivity.of(*np.nonzero(matrix), 60, 60), -matrix + 5 * np.eye(60)]

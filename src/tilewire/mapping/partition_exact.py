@@ -123,6 +123,10 @@ def _boxes(form: _Formulation, fixed: Fixed) -> tuple[Floats, Floats] | None:
             high[np.ix_(first, second)] = high[np.ix_(second, first)] = 0
     if (low > high).any():
         return None
+    if (low == high).all():
+        _, sizes = np.unique(group, return_counts=True)
+        if not np.array_equal(np.sort(sizes), np.sort(form.sizes)):
+            return None
     return low[form.upper], high[form.upper]
 
 
@@ -160,6 +164,10 @@ def _exact_bound(form: _Formulation, rows: list[int], numerators: list[int], low
     return bound + int(np.minimum(slope * low.astype(np.int64), slope * high.astype(np.int64)).sum())
 
 
+def _is_whole(z: Floats | None) -> bool:
+    return z is not None and bool((np.minimum(z, 1 - z) < 1e-6).all())
+
+
 class _Search:
     def __init__(self, weight: NDArray[np.int64], sizes: NDArray[np.int64], cut: int, seconds: float) -> None:
         self.form = _Formulation(weight, sizes)
@@ -182,8 +190,9 @@ class _Search:
             node.bound = math.inf
             return None
         low, high = boxes
-        rows, stalled, z = list(dict.fromkeys([*range(form.base), *node.rows])), 0, None
-        while self.left > 0 and stalled < 3:
+        rows, stalled = list(dict.fromkeys([*range(form.base), *node.rows])), 0
+        z: Floats | None = None
+        while self.left > 0 and (stalled < 3 or _is_whole(z)):
             solved = _solve(form, rows, low, high, self.left)
             if solved is None:
                 return z
@@ -218,12 +227,23 @@ class _Search:
             return None
         return int(self.form.upper[0][best]), int(self.form.upper[1][best])
 
+    def free_pair(self, fixed: Fixed) -> tuple[int, int] | None:
+        """The heaviest pair that the branches leave open."""
+        boxes = _boxes(self.form, fixed)
+        if boxes is None or not (boxes[0] < boxes[1]).any():
+            return None
+        best = int(np.argmax(np.where(boxes[0] < boxes[1], self.form.cost, -1)))
+        return int(self.form.upper[0][best]), int(self.form.upper[1][best])
+
     def whole(self, z: Floats) -> bool:
-        """Take a whole z as the new best partition; False if its parts have other sizes than asked."""
+        """Take a whole z as the new best partition; False if it is none of the asked sizes."""
         table = np.eye(self.form.n, dtype=bool)
         table[self.form.upper] = z > 0.5
-        _, label, count_of = np.unique((table | table.T).argmax(axis=1), return_inverse=True, return_counts=True)
-        if not np.array_equal(np.sort(count_of), np.sort(self.form.sizes)):
+        table |= table.T
+        _, label, count_of = np.unique(table.argmax(axis=1), return_inverse=True, return_counts=True)
+        if not np.array_equal(label[:, None] == label, table) or not np.array_equal(
+            np.sort(count_of), np.sort(self.form.sizes)
+        ):
             return False
         part_of = np.empty(count_of.size, np.int32)
         part_of[np.argsort(count_of, kind="stable")] = np.argsort(self.form.sizes, kind="stable")
@@ -249,8 +269,11 @@ class _Search:
             _, _, node, z = heapq.heappop(heap)
             pair = self.branch_pair(z, node.fixed)
             if pair is None:
-                if not self.whole(z):
-                    break
+                if self.whole(z):
+                    continue
+                # Whole, but parts of other sizes than asked: branch on until the sizes rule it out.
+                pair = self.free_pair(node.fixed)
+            if pair is None:
                 continue
             node.branch = pair
             for together in (True, False):

@@ -71,9 +71,9 @@ def _row(cut: Sequence[Any], n: int, sizes: Sequence[int]) -> tuple[dict[Pair, i
     raise ProofError(f"unknown row {list(cut)!r}")
 
 
-def _boxes(fixed: Sequence[tuple[int, int, bool]], n: int, largest: int) -> dict[Pair, int] | None:
+def _boxes(fixed: Sequence[tuple[int, int, bool]], n: int, sizes: Sequence[int]) -> dict[Pair, int] | None:
     """z values that the branches imply, or None if no partition can obey them."""
-    group = list(range(n))
+    group, largest = list(range(n)), max(sizes)
     for i, j, together in fixed:
         if together:
             old, new = group[j], group[i]
@@ -88,12 +88,14 @@ def _boxes(fixed: Sequence[tuple[int, int, bool]], n: int, largest: int) -> dict
             value[i, j] = 1
         elif _pair(a, b) in apart or group.count(a) + group.count(b) > largest:
             value[i, j] = 0
+    if len(value) == n * (n - 1) // 2 and sorted(group.count(g) for g in set(group)) != sorted(sizes):
+        return None
     return value
 
 
 def _leaf(leaf: Mapping[str, Any], proof: Mapping[str, Any], weight: Mapping[Pair, int], n: int,
           sizes: Sequence[int], fixed: Sequence[tuple[int, int, bool]]) -> Fraction | None:  # fmt: skip
-    value = _boxes(fixed, n, max(sizes))
+    value = _boxes(fixed, n, sizes)
     if value is None:
         return None
     scale = proof["denominator"]
