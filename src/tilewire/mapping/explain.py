@@ -92,31 +92,28 @@ def _fewer(fabric: TileFabric, nets: Nets, mapping: Mapping) -> tuple[tuple[int,
     return tuple(gone)
 
 
+def _closure(pairs: list[tuple[int, int]], start: set[int]) -> set[int]:
+    """Everything reached from ``start`` along directed pairs, in whatever order they come (merged paths may feed earlier hops)."""
+    reached, before = set(start), -1
+    while len(reached) > before:
+        before = len(reached)
+        reached |= {b for a, b in pairs if a in reached}
+    return reached
+
+
 def _behind(fabric: TileFabric, links: list[int], cut: int) -> list[int]:
-    """Sink tiles downstream of a link of a tree, whether or not merged paths also reach them another way."""
-    fed = {int(fabric.link_target[cut])}
-    if fabric.link_class[cut] == 1:
-        return [int(fabric.tile_index[fabric.link_target[cut]])]
-    for _ in links:  # parents come first, but a merged path may feed an earlier hop: repeat until nothing is added
-        more = {int(fabric.link_target[link]) for link in links if int(fabric.link_source[link]) in fed} - fed
-        if not more:
-            break
-        fed |= more
-    tiles = [int(fabric.tile_index[node]) for node in sorted(fed)]
-    return [tile for tile in tiles if tile >= 0]
+    """Sink tiles downstream of a link, whether or not merged paths also reach them another way."""
+    pairs = [(int(fabric.link_source[link]), int(fabric.link_target[link])) for link in links]
+    fed = _closure(pairs, {int(fabric.link_target[cut])})
+    return [tile for node in sorted(fed) if (tile := int(fabric.tile_index[node])) >= 0]
 
 
 def _pruned(fabric: TileFabric, links: list[int], lost: set[int]) -> list[int]:
     """The tree without the lost sinks and the hops that then feed nothing."""
-    kept: list[int] = []
-    feeding: set[int] = set()
-    for link in reversed(links):
-        target = int(fabric.link_target[link])
-        tile = int(fabric.tile_index[target])
-        if (tile >= 0 and tile not in lost) or target in feeding:
-            kept.append(link)
-            feeding.add(int(fabric.link_source[link]))
-    return kept[::-1]
+    back = [(int(fabric.link_target[link]), int(fabric.link_source[link])) for link in links]
+    kept_sinks = {node for node, _ in back if fabric.tile_index[node] >= 0 and int(fabric.tile_index[node]) not in lost}
+    useful = _closure(back, kept_sinks)
+    return [link for link, (node, _) in zip(links, back, strict=True) if node in useful]
 
 
 def _exchange(fabric: TileFabric, nets: Nets, mapping: Mapping) -> tuple[int, int, int] | None:
