@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,6 +55,13 @@ class BudgetState(Protocol):
 
     def fill(self, linked: Connectivity, wanted: int, rng: np.random.Generator) -> Connectivity:
         """Add up to ``wanted`` branches, each drawn uniformly among the admissible ones that ``linked`` lacks; return those added."""
+
+
+@runtime_checkable
+class Bulk(Protocol):
+    """A budget state that can remove many branches at once."""
+
+    def remove_all(self, source: Ints, tile: Ints) -> None: ...
 
 
 class Budget(Protocol):
@@ -122,10 +129,18 @@ class HopProfileState:
         self.class_of = np.where(fabric.hop_distance > 0, np.searchsorted(classes, fabric.hop_distance), -1).astype(
             np.int32
         )
+        # the tiles that each tile reaches, grouped by class; its own tile, class -1, comes first
+        self._reach = np.argsort(self.class_of, axis=1, kind="stable").astype(np.int32)
+        inside = np.stack([(self.class_of < c).sum(axis=1) for c in range(classes.size + 1)], axis=1)
+        self._reach_ptr = inside.astype(np.int64)
+        self._neurons_of = np.argsort(budget.tile_of, kind="stable").reshape(fabric.n_tiles, -1)
         self.use = np.zeros_like(self.capacity)
-        own = budget.tile_of[branches.source]
-        column = self.class_of[own, branches.target]
-        np.add.at(self.use, (own[column >= 0], column[column >= 0]), 1)
+        self._count(branches.source, branches.target, 1)
+
+    def _count(self, source: NDArray[np.integer], tile: NDArray[np.integer], step: int) -> None:
+        own = self.budget.tile_of[source]
+        column = self.class_of[own, tile]
+        np.add.at(self.use, (own[column >= 0], column[column >= 0]), step)
 
     def _resource(self, source: int, tile: int) -> tuple[int, int]:
         own = int(self.budget.tile_of[source])
@@ -145,6 +160,10 @@ class HopProfileState:
         if column >= 0:
             self.use[own, column] -= 1
 
+    def remove_all(self, source: Ints, tile: Ints) -> None:
+        """Remove many branches at once, int32 [n] each."""
+        self._count(source, tile, -1)
+
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Nothing: counts follow from the branches."""
         return {}
@@ -160,37 +179,18 @@ class HopProfileState:
 
     def fill(self, linked: Connectivity, wanted: int, rng: np.random.Generator) -> Connectivity:
         """Per source tile and class: slots without replacement among the free (neuron, tile) pairs, so quotas are met exactly."""
-        tiles = self.budget.fabric.n_tiles
-        neurons_of = np.argsort(self.budget.tile_of, kind="stable").reshape(tiles, -1)
-        rank = np.empty_like(self.budget.tile_of)
-        rank[neurons_of.ravel()] = np.tile(np.arange(neurons_of.shape[1]), tiles)
+        from tilewire.kernels.numba_rewire import fill_quotas, sorted_branches
+
         slack = np.maximum(self.capacity - self.use, 0)
-        own = self.budget.tile_of[linked.source]
-        column = self.class_of[own, linked.target]
-        sources, targets = [], []
-        for tile, c in np.argwhere(slack > 0):
-            reach = np.flatnonzero(self.class_of[tile] == c)
-            mine = (own == tile) & (column == c)
-            taken = np.sort(
-                rank[linked.source[mine]].astype(np.int64) * reach.size + np.searchsorted(reach, linked.target[mine])
-            )
-            free = neurons_of.shape[1] * reach.size - taken.size
-            chosen = rng.choice(free, min(int(slack[tile, c]), free), replace=False)
-            # r-th free pair: shift by the taken pairs below it.
-            pair = chosen + np.searchsorted(taken - np.arange(taken.size), chosen, side="right")
-            sources.append(neurons_of[tile, pair // reach.size])
-            targets.append(reach[pair % reach.size])
-            self.use[tile, c] += chosen.size
-        n = (linked.n_sources, linked.n_targets)
-        if not sources:
-            return Connectivity.of([], [], *n)
-        source, target = np.concatenate(sources), np.concatenate(targets)
+        source, target = fill_quotas(
+            rng, slack, self._neurons_of, self._reach, self._reach_ptr, self.budget.tile_of, self.class_of, linked.source, linked.target
+        )  # fmt: skip
         if source.size > wanted:
-            keep, leave = np.split(rng.permutation(source.size), [wanted])
-            for index in leave:
-                self.remove(int(source[index]), int(target[index]))
+            keep = rng.permutation(source.size)[:wanted]
             source, target = source[keep], target[keep]
-        return Connectivity.of(source, target, *n)
+        self._count(source, target, 1)
+        n = linked.n_sources, linked.n_targets
+        return Connectivity(*n, *sorted_branches(source, target, *n))
 
 
 def fill_by_rejection(
