@@ -1,0 +1,1 @@
+"""A-priori topologies: sparse patterns fixed before training, given as index functions."""
