@@ -86,7 +86,7 @@ def save(folder: Path, step: int, arrays: Arrays, state: Mapping[str, Any]) -> P
         temporary.mkdir()
         # Not ascontiguousarray: it turns scalars (Adam's step) into vectors.
         blob = safetensors.save({name: np.asarray(value, order="C") for name, value in arrays.items()})
-        text = json.dumps(dict(state), sort_keys=True).encode()
+        text = json.dumps(dict(state)).encode()  # key order kept: files written from it again are the same bytes
         digests = {
             "state.safetensors": hashlib.sha256(blob).hexdigest(),
             "state.json": hashlib.sha256(text).hexdigest(),

@@ -122,7 +122,7 @@ class TrainConfig(Record):
 
     epochs: int = Field(default=30, ge=1)
     batch: int = Field(default=32, ge=1)
-    lr: float = Field(default=0.006, gt=0)
+    lr: float = Field(default=0.006, gt=0, le=1000)
     hold: float = Field(default=0.3, ge=0, le=1)
     floor: float = Field(default=0.1, ge=0, le=1)
     clip: float = Field(default=1.0, gt=0)

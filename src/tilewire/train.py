@@ -17,7 +17,7 @@ from tilewire.checkpoint import Arrays
 from tilewire.config import TrainConfig
 from tilewire.data.augment import Augmentation, batch
 from tilewire.data.record import EventPack
-from tilewire.errors import RunError, TrainingError
+from tilewire.errors import RunError, TrainingError, UsageError
 from tilewire.nn.readout import Readout, rate_hinge
 from tilewire.nn.tiled import TiledRSNN
 from tilewire.rewire.constrained import Constrained
@@ -120,9 +120,8 @@ class Trainer:
         norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), config.clip)
         if not (torch.isfinite(loss) and torch.isfinite(norm)):
             raise self._diverged(f"loss is {float(loss.detach())} and the gradient", "no weight was changed")
-        total = config.epochs * self.steps_per_epoch
         for group in self.optimiser.param_groups:
-            group["lr"] = learning_rate(self.global_step, total, config)
+            group["lr"] = self._rate(self.global_step)
         self.optimiser.step()
         if not all(torch.isfinite(parameter).all() for parameter in self.network.parameters()):
             raise self._diverged("after this step a weight", "it is in no checkpoint")
@@ -132,6 +131,9 @@ class Trainer:
         tally.loss += float(loss.detach()) * int(label.numel())
         tally.spikes += float(counts.detach().sum())
         return float(loss.detach())
+
+    def _rate(self, step: int) -> float:
+        return learning_rate(step, self.config.epochs * self.steps_per_epoch, self.config)
 
     def _diverged(self, what: str, kept: str) -> TrainingError:
         layers = [
@@ -160,7 +162,7 @@ class Trainer:
             "train_accuracy": tally.correct / tally.samples,
             "validation_accuracy": accuracy(self.network, self.readout, validation) if validation is not None else None,
             "rate": tally.spikes / (tally.samples * self.data.steps * self.network.fabric.n_neurons),
-            "lr": float(self.optimiser.param_groups[0]["lr"]),
+            "lr": self._rate(self.global_step - 1),  # not from the optimiser: a resumed one may not have stepped yet
             "killed": int(rewired.killed.size) if rewired else 0,
             "born": int(rewired.born.size) if rewired else 0,
             "missing": rewired.missing if rewired else 0,
@@ -204,7 +206,7 @@ class Trainer:
         """Continue from a checkpoint of the same configuration. Raises `RunError` if it belongs to another network."""
         try:
             self._restore(arrays, state)
-        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        except (LookupError, TypeError, ValueError, RuntimeError, UsageError) as error:
             raise RunError(f"the checkpoint belongs to another network: {error}", hint="another --out") from error
 
     def _restore(self, arrays: Arrays, state: Mapping[str, Any]) -> None:
@@ -220,7 +222,11 @@ class Trainer:
                 if moments:
                     self.optimiser.state[parameter] = moments
         table = self.network.branches
-        table.source[:], table.tile[:] = arrays["wiring.source"], arrays["wiring.tile"]
+        for name, slots in (("wiring.source", table.source), ("wiring.tile", table.tile)):
+            if arrays[name].shape != slots.shape:
+                raise ValueError(f"{name} is {arrays[name].shape}, the network needs {slots.shape}")
+            slots[:] = arrays[name]
+        table.check()
         saved = {name.removeprefix("budget."): value for name, value in arrays.items() if name.startswith("budget.")}
         self.constrained.restart(state["rewiring_steps"], saved or None)
         cursor = state["cursor"]
