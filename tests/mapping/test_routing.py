@@ -2,12 +2,17 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tilewire.connectivity import Connectivity
 from tilewire.errors import DataError, NetsError, TilewireError, UsageError
+from tilewire.hardware.mesh import mesh
 from tilewire.hardware.mosaic import mosaic
+from tilewire.mapping.explain import explain
 from tilewire.mapping.nets import Nets
 from tilewire.mapping.routing import load_mapping, map_nets, save_mapping
+from tilewire.mapping.trees import from_hops, hops, port_use
 
 
 def by_index(fabric):
@@ -116,3 +121,26 @@ def test_unwritable_folder_is_named(tmp_path, draw_nets):
     nets, placement = draw_nets(fabric, 0.5, 0)
     with pytest.raises(DataError, match="absent"):
         save_mapping(tmp_path / "absent" / "map.npz", map_nets(fabric, nets, placement), fabric, nets)
+
+
+@settings(deadline=None, max_examples=15)
+@given(
+    st.integers(1, 4), st.integers(2, 4), st.integers(1, 5), st.integers(0, 4), st.integers(0, 9), st.integers(0, 999)
+)
+def test_every_router_works_on_a_mesh(height, width, size, router, tile_in, seed):
+    fabric = mesh((height, width), size, router=router, tile_in=tile_in)
+    rng = np.random.default_rng(seed)
+    source, group = np.nonzero(rng.random((fabric.n_neurons, fabric.n_tiles)) < 0.4)
+    nets = Nets.of(Connectivity.of(source, group, fabric.n_neurons, fabric.n_tiles))
+    fixed, free = (map_nets(fabric, nets, nets.group, router=name) for name in ("one-turn", "negotiated"))
+    assert fixed.verdict != "fits" or free.verdict == "fits"
+    assert free.verdict != "infeasible" or fixed.verdict == "infeasible"
+    for mapping in (fixed, free):
+        back = from_hops(fabric, mapping.trees.ptr, hops(fabric, mapping.trees))
+        np.testing.assert_array_equal(back.link, mapping.trees.link)
+        use = port_use(fabric, mapping.load)
+        assert use.shape == (height, width, 10)
+        # Everything that enters a router from tile or neighbours: local in = nets that leave, local out = branches.
+        assert use[..., 4].sum() == (np.diff(mapping.trees.ptr) > 0).sum()
+        assert use[..., 9].sum() == len(nets.on_tiles(nets.group))
+    assert explain(fabric, nets, fixed) is None or fixed.violations

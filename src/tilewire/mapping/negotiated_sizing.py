@@ -6,13 +6,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilewire.connectivity import Connectivity
+from tilewire.errors import UsageError, unknown
 from tilewire.hardware.fabric import TileFabric
 from tilewire.mapping.certificate import Certificate, of_cut, price_bound
 from tilewire.mapping.cuts import Rectangles
 from tilewire.mapping.negotiated import Effort, negotiate
+from tilewire.mapping.nets import Nets
 from tilewire.mapping.one_turn import route_one_turn
-from tilewire.mapping.routing import ROUTER_LINK, TILE_IN_LINK, max_load
-from tilewire.mapping.sizing import TILE_OUT_LINK, Size
+from tilewire.mapping.routing import ROUTER_LINK, ROUTERS, TILE_IN_LINK, max_load
+from tilewire.mapping.sizing import TILE_OUT_LINK, Size, size_one_turn
 from tilewire.mapping.trees import Trees, loads
 
 Ints = NDArray[np.int32]
@@ -122,6 +124,24 @@ def size_negotiated(
         "memory_devices": min(least[0], best[0]),
     }
     return Size(best[1], best[2], None, chip.tile_out(best[2]), best[0], bound), search.trees or trees
+
+
+def size_nets(
+    fabric: TileFabric,
+    nets: Nets,
+    placement: Ints,
+    *,
+    router: str,
+    tile_out_sized: bool = False,
+    rng: np.random.Generator,
+) -> Size:
+    """Size for a router by name, see `size_one_turn` and `size_negotiated`. Raises `UsageError` for an unknown router."""
+    branches = nets.on_tiles(placement)
+    if router == "one-turn":
+        return size_one_turn(fabric, branches, placement, tile_out_sized=tile_out_sized)
+    if router == "negotiated":
+        return size_negotiated(fabric, branches, placement, tile_out_sized=tile_out_sized, rng=rng)[0]
+    raise UsageError(unknown("router", router, ROUTERS))
 
 
 class _Search:

@@ -26,6 +26,11 @@ from tilewire.mapping.verify import verify_certificate
 Ints = NDArray[np.int32]
 Verdict = Literal["fits", "infeasible", "unknown"]
 ROUTER_LINK, TILE_IN_LINK = 0, 1  # link classes of the fabric
+SHORT = Effort(rounds=12)
+PERSISTENT = (
+    Effort(rounds=250, patience=80, growth=1.15, memory=0.1),
+    Effort(rounds=250, patience=80, growth=1.1, top=20.0),
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,16 +62,25 @@ def _one_turn(fabric: TileFabric, branches: Connectivity, placement: Ints, rng: 
 
 
 def _negotiated(fabric: TileFabric, branches: Connectivity, placement: Ints, rng: np.random.Generator) -> Routing:
-    rectangles = Rectangles.of(fabric, branches, placement)
-    cut = rectangles.worst(fabric.capacity) if rectangles else None
-    found = negotiate(fabric, branches, placement, effort=Effort(rounds=10) if cut else None, rng=rng)
+    """Route; if a short try fails, look for a cut, negotiate in full, price, and negotiate at another pace."""
+    found = negotiate(fabric, branches, placement, effort=SHORT, rng=rng)
     if found.overuse == 0:
         return Routing(found.trees)
+    rectangles = Rectangles.of(fabric, branches, placement)
+    cut = rectangles.worst(fabric.capacity) if rectangles else None
     if cut:
         return Routing(found.trees, "infeasible", certificate=of_cut(fabric, cut))
+    found = negotiate(fabric, branches, placement, rng=rng)
+    if found.overuse == 0:
+        return Routing(found.trees)
     bound = price_bound(fabric, branches, placement, fabric.capacity, found.price)
     if bound.ratio > 1:
         return Routing(found.trees, "infeasible", certificate=bound)
+    for effort in PERSISTENT:  # neither routed nor refused: near the edge another pace of negotiation often decides
+        again = negotiate(fabric, branches, placement, effort=effort, rng=rng)
+        if again.overuse == 0:
+            return Routing(again.trees)
+        found = min(found, again, key=lambda one: one.overuse)
     return Routing(found.trees, "unknown", bound=bound)
 
 

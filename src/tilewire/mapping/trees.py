@@ -39,30 +39,39 @@ def loads(fabric: TileFabric, trees: Trees) -> Ints:
     return np.bincount(trees.link, minlength=fabric.n_links).astype(np.int32)
 
 
-def _canvas_ports(fabric: TileFabric) -> int:
-    """Ports of a canvas position: the four sides, and the local port where a family has one."""
-    return LOCAL + 1 if (fabric.link_port == LOCAL).any() else LOCAL
+def _shares_position(fabric: TileFabric) -> bool:
+    """Whether a tile and its router lie on one canvas position, joined by port local."""
+    return bool((fabric.link_port == LOCAL).any())
 
 
 def port_use(fabric: TileFabric, load: NDArray[np.integer]) -> Ints:
-    """Nets on each port, int32 [canvas rows, canvas columns, 2 P]: in ports, then out ports (N, E, S, W, local if the family has it).
+    """Nets on each port, int32 [canvas rows, canvas columns, 2 P]: in ports, then out ports, in N, E, S, W (P = 4).
 
     Tile out ports stay 0, as in the published counts (they are wired for free); the router inputs that face them count the nets that
-    leave by them.
+    leave by them. Where a tile shares its position with a router, P = 5, the last being local, and the ports are the router's.
     """
-    ports = _canvas_ports(fabric)
+    shared = _shares_position(fabric)
+    ports = LOCAL + shared
     use = np.zeros((*fabric.canvas, 2 * ports), np.int32)
     source, target, port = fabric.link_source, fabric.link_target, fabric.link_port
-    np.add.at(use, (fabric.row[target], fabric.column[target], OPPOSITE[port]), load)
+    into = np.where(shared & (fabric.kind[target] == TILE), 0, load)
+    np.add.at(use, (fabric.row[target], fabric.column[target], OPPOSITE[port]), into)
     out = np.where(fabric.kind[source] == TILE, 0, load)
     np.add.at(use, (fabric.row[source], fabric.column[source], ports + port), out)
     return use
 
 
+def _hop_port(fabric: TileFabric) -> Ints:
+    """Out port of each link as files name it: 0..3 = N, E, S, W, 4 a router into its tile, 5 a tile into its router."""
+    from_tile = (fabric.link_port == LOCAL) & (fabric.kind[fabric.link_source] == TILE)
+    port: Ints = fabric.link_port.astype(np.int32) + from_tile
+    return port
+
+
 def hops(fabric: TileFabric, trees: Trees) -> Ints:
     """Entries of the trees as (row, column, out port) on the canvas, int32 [n, 3]."""
     node = fabric.link_source[trees.link]
-    return np.stack([fabric.row[node], fabric.column[node], fabric.link_port[trees.link]], axis=1).astype(np.int32)
+    return np.stack([fabric.row[node], fabric.column[node], _hop_port(fabric)[trees.link]], axis=1).astype(np.int32)
 
 
 def from_hops(fabric: TileFabric, ptr: ArrayLike, hop: ArrayLike) -> Trees:
@@ -77,11 +86,11 @@ def from_hops(fabric: TileFabric, ptr: ArrayLike, hop: ArrayLike) -> Trees:
         )
     if (np.diff(start) < 0).any():
         raise DataError("tree_ptr descends")
-    shape = (*fabric.canvas, LOCAL + 1)
+    shape = (*fabric.canvas, LOCAL + 2)
     wrong: NDArray[np.bool_] = np.any((entry < 0) | (entry >= shape), axis=1)
     table = np.full(shape, -1, np.int32)
     node = fabric.link_source
-    table[fabric.row[node], fabric.column[node], fabric.link_port] = np.arange(fabric.n_links)
+    table[fabric.row[node], fabric.column[node], _hop_port(fabric)] = np.arange(fabric.n_links)
     link = table[tuple(np.where(wrong[:, None], 0, entry).T)]
     wrong |= link < 0
     if wrong.any():
