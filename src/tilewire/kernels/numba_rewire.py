@@ -26,12 +26,13 @@ def strong_synapses(weight: NDArray[Any], threshold: Any) -> Longs:
 
 
 @njit(cache=True)
-def _by(key: NDArray[Any], bound: int, items: Longs) -> Longs:
+def _by(key: NDArray[Any], bound: int, items: Ints) -> Ints:
     """The items in ascending order of ``key[item]`` < bound, equal ones in the order given: a counting sort."""
-    start = np.zeros(bound + 1, np.int64)
+    start = np.zeros(bound + 1, np.int32)
     for item in items:
         start[key[item] + 1] += 1
-    start = np.cumsum(start)
+    for k in range(bound):
+        start[k + 1] += start[k]
     result = np.empty_like(items)
     for item in items:
         result[start[key[item]]] = item
@@ -42,7 +43,7 @@ def _by(key: NDArray[Any], bound: int, items: Longs) -> Longs:
 @njit(cache=True)
 def sorted_branches(source: NDArray[Any], tile: NDArray[Any], n_sources: int, n_tiles: int) -> tuple[Ints, Ints]:
     """Branches sorted by (source, tile), each once; those with a negative tile are left out. O(branches + sources + tiles)."""
-    items = _by(source, n_sources, _by(tile, n_tiles, np.flatnonzero(tile >= 0)))
+    items = _by(source, n_sources, _by(tile, n_tiles, np.flatnonzero(tile >= 0).astype(np.int32)))
     sources, tiles, n = np.empty(items.size, np.int32), np.empty(items.size, np.int32), 0
     for item in items:
         if n == 0 or sources[n - 1] != source[item] or tiles[n - 1] != tile[item]:

@@ -24,10 +24,11 @@ class AboveThreshold:
     def __call__(self, shape: tuple[int, int], rng: np.random.Generator) -> NDArray[np.float32]:
         """Weights float32 of ``shape`` [branches, S]."""
         g = rng.standard_normal(shape)
-        weight: NDArray[np.float32] = (np.copysign(1.0, g) * self.threshold * (1 + self.alpha * np.abs(g))).astype(
-            np.float32
-        )
-        return weight
+        weight = np.abs(g)
+        weight *= self.alpha
+        weight += 1
+        weight *= self.threshold
+        return np.copysign(weight, g, out=weight).astype(np.float32)
 
 
 InitialLaw = Callable[[tuple[int, int], np.random.Generator], NDArray[np.float32]]
