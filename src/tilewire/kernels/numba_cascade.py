@@ -13,8 +13,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from tilewire.kernels.numba_products import LARGE, SQUARE, dot_square, outer_products
-from tilewire.kernels.numba_vector import LANES, transpose
+from tilewire.kernels.numba_products import LARGE, SQUARE, dot_square, outer_products, transpose
+from tilewire.kernels.numba_vector import LANES
 from tilewire.kernels.stages import Stage, Stages
 
 WIDE = 64 if LARGE else 16

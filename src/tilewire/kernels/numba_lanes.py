@@ -11,7 +11,8 @@ from typing import Any
 from numba import njit
 from numpy.typing import NDArray
 
-from tilewire.kernels.numba_vector import LANES, transpose
+from tilewire.kernels.numba_products import transpose
+from tilewire.kernels.numba_vector import LANES
 
 WIDTHS = (128, 64, 16)
 """Widths of a chunk, widest first; the narrowest is ``LANES``."""

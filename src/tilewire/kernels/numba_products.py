@@ -1,4 +1,4 @@
-"""Small dense products whose results stay in vector registers: outer products, and the dot products of two sets of rows."""
+"""Dense squares in vector registers: transposition, outer products, and the dot products of two sets of rows."""
 
 from __future__ import annotations
 
@@ -14,6 +14,33 @@ LARGE = bool(binding.get_host_cpu_features().get("avx512f", False))
 """Whether the machine has room for 16 vectors of 64 bytes beside the operands."""
 SQUARE = 4
 """Rows on either side of ``dot_square``; its dot products fill one vector of ``LANES``."""
+
+
+@instruction
+def transpose(typingctx: Any, to: Any, i: Any, to_stride: Any, source: Any, j: Any, stride: Any) -> Any:
+    """Transpose a square of ``LANES``: ``to[i + c * to_stride + r] = source[j + r * stride + c]``."""
+
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        memory = _Memory(context, builder, signature, values)
+
+        def at(start: Any, step: Any, k: int) -> Any:
+            return builder.add(start, builder.mul(step, ir.Constant(step.type, k)))
+
+        rows = [memory.load(3, at(values[4], values[5], k), LANES) for k in range(LANES)]
+        half = LANES // 2
+        while half:
+            # exchange the off-diagonal quarters of every square of 2 * half
+            upper = _mask([c if not c & half else LANES + c - half for c in range(LANES)])
+            lower = _mask([c + half if not c & half else LANES + c for c in range(LANES)])
+            for k in (k for k in range(LANES) if not k & half):
+                a, b = rows[k], rows[k + half]
+                rows[k], rows[k + half] = (builder.shuffle_vector(a, b, mask) for mask in (upper, lower))
+            half //= 2
+        for k, row in enumerate(rows):
+            memory.store(row, 0, at(values[1], values[2], k))
+        return context.get_dummy_value()
+
+    return types.void(to, types.intp, types.intp, source, types.intp, types.intp), codegen
 
 
 @instruction
