@@ -22,11 +22,12 @@ from tilewire.mapping.partition_nets import anneal_nets, multicast, touched_cost
 
 OBJECTIVES = ("cut", "tiles")
 STARTS = ("auto", "random", "multilevel", "mtkahypar")
-RATE = 15_000_000  # proposals that one second buys: work is counted, not clocked, so equal seeds give equal partitions
+RATE = 10_000_000  # proposals that one second buys: work is counted, not clocked, so equal seeds give equal partitions
 NETS_SHARE = 4  # a proposal on nets costs about this many on the cut
 ROUND = 20  # proposals per pair of neurons of one annealing from a random start
 ROUNDS = 64  # such annealings at most
 TABLE = 1 << 27  # entries of a gain table that annealing may hold
+NATIVE_RATE = 120_000  # edge ends per second of budget up to which Mt-KaHyPar is fast enough to start from
 SEARCH_SECONDS, PROOF_SECONDS = 5.0, 300.0
 
 
@@ -138,7 +139,10 @@ def _task(matrix: Any, parts: int, objective: str, rate: ArrayLike | None, sizes
 def _improve(
     task: _Task, graph: tuple[Longs, Ints, Ints], start: Ints, steps: int, hot: float, directed: bool, seed: int
 ) -> Ints:
-    """Swap annealing from ``start``: on the graph, then on the nets if they are the objective; ``hot`` in units of a typical change."""
+    """Swap annealing from ``start``: on the graph, then on the nets if they are the objective.
+
+    ``hot`` is the first temperature on the graph in units of a typical change.
+    """
     k = task.sizes.size
     if k < 2 or graph[1].size == 0 or task.n * k > TABLE:
         return start
@@ -175,13 +179,13 @@ def _search(task: _Task, seconds: float, rng: np.random.Generator, start: str) -
                 break
         return best, ()
     notes: tuple[str, ...] = ()
-    if start == "mtkahypar" or (start == "auto" and installed()):
+    if start == "mtkahypar" or (start == "auto" and installed() and graph[1].size <= NATIVE_RATE * seconds):
         try:
-            parts = kahypar(graph, task.sizes, seed=int(rng.integers(1 << 31)), seconds=max(60.0, 10 * seconds))
+            parts = kahypar(graph, task.sizes, seed=int(rng.integers(1 << 31)), seconds=max(30.0, 4 * seconds))
             return _improve(task, graph, parts, budget // 2, 0.3, True, int(rng.integers(1 << 62))), notes
         except NativeError as error:
             notes = (f"mtkahypar was replaced by the own multilevel partitioner: {error.message}",)
-    parts = multilevel(*graph, task.sizes, rng, budget // 4)
+    parts = multilevel(*graph, task.sizes, rng, budget // 2)
     return _improve(task, graph, parts, budget // 2, 0.3, True, int(rng.integers(1 << 62))), notes
 
 
