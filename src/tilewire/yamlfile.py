@@ -208,10 +208,10 @@ def _value(text: str, key: str) -> Any:
         raise UsageError(f"--set {key}: '{text}' is not a YAML value") from error
 
 
-def with_settings(document: Any, settings: Sequence[str]) -> Any:
+def with_settings(document: Any, settings: Sequence[str], name: str | None = None) -> Any:
     """Apply ``key.sub=value`` settings (values are YAML) to a parsed mapping. Raises `UsageError` for malformed ones."""
     if settings and not isinstance(document, dict):
-        raise UsageError("--set changes keys, but the file holds no mapping of keys to values")
+        raise UsageError("--set changes keys, but the file holds no mapping of keys to values", where=name)
     for setting in settings:
         key, equals, text = setting.partition("=")
         if not equals or not key.strip():

@@ -202,7 +202,7 @@ def _changed(text: str, name: str, settings: list[str]) -> str:
     from tilewire.hardware.description import from_mapping
     from tilewire.yamlfile import parse, with_settings
 
-    document = with_settings(parse(text, name), settings)
+    document = with_settings(parse(text, name), settings, name)
     from_mapping(document, name)
     if not settings:
         return text

@@ -24,7 +24,15 @@ app = typer.Typer(
 )
 app.add_typer(hardware.app, name="hw")
 app.add_typer(data.app, name="data")
-for verb in (running.run, mapping.check, mapping.map_verb, sweeping.sweep, running.report):
+for verb in (
+    running.run,
+    mapping.check,
+    mapping.map_verb,
+    mapping.size,
+    mapping.partition,
+    sweeping.sweep,
+    running.report,
+):
     app.command(name=verb.__name__.removesuffix("_verb"))(verb)
 
 
@@ -84,9 +92,8 @@ def main() -> None:
     debug, as_json = "--debug" in arguments, "--json" in arguments
     # The flag may stand anywhere; the app itself declares it for the help text.
     sys.argv[1:] = [argument for argument in arguments if argument != "--debug"]
-    code: int | None = OK
     try:
-        code = app(standalone_mode=False)
+        code = app(standalone_mode=False) or OK
         if code == INTERRUPTED:
             code = _failed(Stopped("stopped at once", hint="the same command continues from the last save"), as_json)
     except TilewireError as error:
