@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tilewire.cli.output import NOT_FITS, OK, Json, emit, say, table
+from tilewire.errors import UsageError
 
 if TYPE_CHECKING:
     from tilewire.hardware.fabric import TileFabric
@@ -58,10 +59,12 @@ def _mapped(
     return fabric, loaded, map_nets(fabric, loaded, tile_of, router=router.value, rng=rng)
 
 
-def _finish(mapping: Mapping, json: bool, more: dict[str, Any]) -> None:
-    content = mapping.summary() | more
+def _finish(fabric: TileFabric, nets: Nets, mapping: Mapping, json: bool, more: dict[str, Any]) -> None:
+    from tilewire.mapping.explain import explain
+
+    explanation = explain(fabric, nets, mapping)
     if json:
-        emit(content)
+        emit(mapping.summary() | {"explanation": explanation.summary() if explanation else None} | more)
     else:
         say(f"verdict: {mapping.verdict}")
         rows = [
@@ -75,6 +78,10 @@ def _finish(mapping: Mapping, json: bool, more: dict[str, Any]) -> None:
         if mapping.violations:
             head = ("port", "nets", "channels")
             table("Overloaded ports, worst first", head, [(v.where, v.load, v.limit) for v in mapping.violations[:10]])
+        if explanation:
+            say(str(explanation))
+        if mapping.certificate is not None:
+            say(f"proof: {mapping.certificate.where}")
     raise typer.Exit(OK if mapping.verdict == "fits" else NOT_FITS)
 
 
@@ -86,9 +93,9 @@ def check(
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
-    """Does it fit? Which port broke, by how much?"""
-    _, _, mapping = _mapped(nets, hardware, router, placement, seed)
-    _finish(mapping, json, {})
+    """Does it fit? Which port broke, by how much, what would fix it?"""
+    fabric, loaded, mapping = _mapped(nets, hardware, router, placement, seed)
+    _finish(fabric, loaded, mapping, json, {})
 
 
 def map_verb(
@@ -97,13 +104,103 @@ def map_verb(
     router: RouterOption = Router.one_turn,
     placement: PlacementOption = Placement.by_index,
     out: Annotated[Path | None, typer.Option("--out", help="Write the mapping (.npz).")] = None,
+    tables: Annotated[Path | None, typer.Option("--tables", help="Write routing tables (.csv or .json).")] = None,
+    graph: Annotated[Path | None, typer.Option("--graph", help="Write the loaded fabric as GraphML.")] = None,
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
     """Place, route and check."""
+    from tilewire.interchange.graphml import write_graphml
+    from tilewire.interchange.tables import write_tables
     from tilewire.mapping.routing import save_mapping
 
     fabric, loaded, mapping = _mapped(nets, hardware, router, placement, seed)
     if out is not None:
         save_mapping(out, mapping, fabric, loaded)
-    _finish(mapping, json, {"file": str(out)} if out else {})
+    if tables is not None:
+        write_tables(tables, fabric, mapping)
+    if graph is not None:
+        write_graphml(graph, fabric, mapping)
+    files = {"file": out, "tables": tables, "graph": graph}
+    _finish(fabric, loaded, mapping, json, {name: str(path) for name, path in files.items() if path})
+
+
+def size(
+    nets: NetsFile,
+    hardware: Hardware,
+    router: RouterOption = Router.one_turn,
+    placement: PlacementOption = Placement.by_index,
+    tile_out: Annotated[
+        str, typer.Option("--tile-out", help="chip: as the chip has them; sized: as the nets need.")
+    ] = "chip",
+    seed: Seed = 0,
+    json: Json = False,
+) -> None:
+    """Smallest channel widths that route these nets, with the proven lower bound."""
+    from dataclasses import asdict
+
+    from tilewire.hardware.description import load_hardware
+    from tilewire.mapping.negotiated_sizing import size_nets
+    from tilewire.mapping.nets import load_nets
+    from tilewire.mapping.nets_placement import place_nets
+    from tilewire.streams import stream
+
+    if tile_out not in ("chip", "sized"):
+        raise UsageError(f"--tile-out '{tile_out}'", hint="chip or sized")
+    fabric = load_hardware(hardware)
+    loaded = load_nets(nets, fabric, rng=stream(seed, "partition"))
+    rng = stream(seed, "mapping")
+    tile_of = place_nets(fabric, loaded, method=placement.value, rng=rng)
+    found = size_nets(fabric, loaded, tile_of, router=router.value, tile_out_sized=tile_out == "sized", rng=rng)
+    if json:
+        return emit({key: value for key, value in asdict(found).items() if value is not None})
+    rows = [
+        ("router", found.router, found.lower_bound["router"]),
+        ("tile_in", found.tile_in, found.lower_bound["tile_in"]),
+        *((f"  {side}", width, None) for side, width in (found.tile_in_sides or {}).items()),
+        ("tile_out", found.tile_out, None),
+        ("devices", found.memory_devices, found.lower_bound["memory_devices"]),
+    ]
+    return table(f"Smallest widths, {router.value}", ("port", "width", "proven lower bound"), rows)
+
+
+def partition(
+    matrix: Annotated[Path, typer.Argument(metavar="MATRIX", help="Square matrix .csv/.npz/.mtx, or hMETIS .hgr.")],
+    parts: Annotated[int, typer.Option("--parts", help="Parts of equal size (up to one neuron).")],
+    prove: Annotated[bool, typer.Option("--prove", help="Search for a proof that no smaller cut exists.")] = False,
+    seconds: Annotated[float | None, typer.Option("--seconds", help="Time limit; default 5, with --prove 300.")] = None,
+    objective: Annotated[
+        str, typer.Option("--objective", help="cut: synapses between parts; tiles: parts each net touches.")
+    ] = "cut",
+    out: Annotated[Path | None, typer.Option("--out", help="Write the partition and its certificate (.json).")] = None,
+    seed: Seed = 0,
+    json: Json = False,
+) -> None:
+    """Balanced split, best cut, optional proof."""
+    from json import dumps
+
+    from tilewire.checkpoint import replace_file
+    from tilewire.mapping.matrix import read_matrix
+    from tilewire.mapping.partition import split
+    from tilewire.streams import stream
+
+    found = split(
+        read_matrix(matrix), parts, seconds=seconds, rng=stream(seed, "partition"), objective=objective, prove=prove
+    )
+    content = {
+        "cut": found.cut,
+        "parts": found.parts.tolist(),
+        "status": found.status,
+        "proof": found.proof,
+        "lower_bound": found.lower_bound,
+        "objective": found.objective,
+        "cost": found.cost,
+        "notes": list(found.notes),
+    }
+    if out is not None:
+        replace_file(out, (dumps(content | {"certificate": found.certificate}) + "\n").encode())
+    if json:
+        return emit(content)
+    rows = [(key, content[key]) for key in ("cut", "lower_bound", "status", "proof", "objective", "cost")]
+    table(f"{found.parts.size} neurons in {parts} parts", ("figure", "value"), rows)
+    return say("\n".join(found.notes))

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilewire.errors import DataError, NetsError
+from tilewire.mapping.archive import read_arrays
+from tilewire.mapping.hypergraph import read_hgr
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -94,4 +96,14 @@ def read_mtx(path: Path) -> csr_array:
     return _synapses(matrix, str(path))
 
 
-READERS: dict[str, Callable[[Path], csr_array]] = {".csv": read_csv, ".mtx": read_mtx}
+READERS: dict[str, Callable[[Path], csr_array]] = {".csv": read_csv, ".mtx": read_mtx, ".hgr": read_hgr}
+
+
+def read_matrix(path: Path) -> csr_array:
+    """Square matrix of synapses of a file, by its suffix. Raises `DataError` for a damaged file, `NetsError` for wrong content."""
+    suffix = path.suffix.lower()
+    if suffix != ".npz" and suffix not in READERS:
+        raise DataError(f"'{suffix}' is not a matrix format", where=str(path), hint=", ".join([".npz", *READERS]))
+    if not path.is_file():
+        raise DataError("no such matrix file", where=str(path))
+    return of_arrays(read_arrays(path), str(path)) if suffix == ".npz" else READERS[suffix](path)

@@ -67,10 +67,12 @@ def load_nets(
     """Nets of a file, for a chip.
 
     ``.npz`` with ``branches`` integer [n, 2] (source neuron, destination group), optional ``rate`` [neurons] and ``group`` [neurons];
-    a run folder (its ``mapping.npz``); or a square matrix of synapses (``.csv``, ``.npz`` dense or SciPy sparse, ``.mtx``; row =
+    a run folder (its ``mapping.npz``); or a square matrix of synapses (``.csv``, ``.npz`` dense or SciPy sparse, ``.mtx``, ``.hgr``; row =
     source, any non-zero is a synapse, the diagonal ignored), which is first partitioned within ``seconds``. Raises `DataError` for a
     damaged file and `NetsError` with every fault of its content.
     """
+    from tilewire.mapping import matrix
+
     file = Path(path)
     if file.is_dir():
         file = file / "mapping.npz"
@@ -79,14 +81,14 @@ def load_nets(
     if file.stat().st_size > MAX_BYTES:
         raise DataError(f"{file.stat().st_size} bytes, limit {MAX_BYTES}", where=str(file))
     suffix = file.suffix.lower()
-    if suffix not in (".npz", ".csv", ".mtx"):
-        raise DataError(f"'{suffix}' is not a nets format", where=str(file), hint=".npz, .csv, .mtx or a run folder")
+    if suffix != ".npz" and suffix not in matrix.READERS:
+        raise DataError(
+            f"'{suffix}' is not a nets format", where=str(file), hint=".npz, .csv, .mtx, .hgr or a run folder"
+        )
     if suffix == ".npz":
         arrays = read_arrays(file)
         if "branches" in arrays:
             return nets_of(arrays, fabric, str(file))
-    from tilewire.mapping import matrix
-
     synapses = matrix.of_arrays(arrays, str(file)) if suffix == ".npz" else matrix.READERS[suffix](file)
     return _partitioned(synapses, fabric, str(file), rng or np.random.default_rng(0), seconds)
 
