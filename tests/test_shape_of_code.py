@@ -24,7 +24,7 @@ BANDS = [
     {"train"},
     {"simulate"},
     {"cost"},
-    {"report"},
+    {"report", "interchange"},
     {"run", "evaluate"},
     {"sweep"},
     {"bench"},
