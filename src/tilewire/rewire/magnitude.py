@@ -18,7 +18,8 @@ class SmallestNorm:
         n = round(share * live units),   the n units of least ||w_u||_2 (ties: lower index first)
 
     SET, Mocanu et al. 2018 (Nature Communications 9:2383), with zeta = ``share``. Departures: one threshold for both signs in place of
-    smallest positive and largest negative weights, as later implementations have it; units may be branches or blocks.
+    smallest positive and largest negative weights, and newborn weights of 0 in an `nn.Module` in place of random ones, both as later
+    implementations have it (google-research/rigl); units may be branches or blocks.
     Raises `UsageError` for a share outside 0..1.
     """
 
@@ -28,10 +29,10 @@ class SmallestNorm:
         if not 0 <= self.share <= 1:
             raise UsageError(f"a turnover share of {self.share}", hint="0 to 1")
 
-    def __call__(self, weight: Floats, live: Flags | None = None) -> Flags:
-        """Units to drop, bool [units]. Without ``live`` a row of zeros is an empty slot."""
+    def __call__(self, weight: Floats) -> Flags:
+        """Units to drop, bool [units]. A row of zeros is an empty slot."""
         norm = np.linalg.norm(weight, axis=1)
-        alive = np.flatnonzero(norm > 0 if live is None else live)
+        alive = np.flatnonzero(norm)
         order = alive[np.argsort(norm[alive], kind="stable")]
         dies = np.zeros(len(weight), bool)
         dies[order[: round(self.share * alive.size)]] = True
@@ -60,6 +61,6 @@ class Rigl:
         phase = min(step / self.horizon, 1.0) if self.horizon > 0 else 1.0
         return SmallestNorm(self.share / 2 * (1 + math.cos(math.pi * phase)))
 
-    def __call__(self, weight: Floats, live: Flags | None = None) -> Flags:
+    def __call__(self, weight: Floats) -> Flags:
         """Units to drop before any annealing."""
-        return self.at(0)(weight, live)
+        return self.at(0)(weight)

@@ -65,6 +65,14 @@ class Synapses:
 
 
 @runtime_checkable
+class Bears(Protocol):
+    """A rule with a law of its own for newborn units of an `nn.Module`; others bear them at 0, which changes no output."""
+
+    def born(self, shape: tuple[int, int], scale: float, rng: np.random.Generator) -> Floats:
+        """Weights [units, S] of a layer whose weights start at root mean square ``scale``. Rules with fixed signs give magnitudes."""
+
+
+@runtime_checkable
 class Walks(Protocol):
     """A rule that moves synapses itself, after every update of the optimiser."""
 
@@ -72,11 +80,15 @@ class Walks(Protocol):
         """Move in place; flat indices of the synapses that became live or dormant. ``rate`` = learning rate eta."""
 
 
+@runtime_checkable
+class Wanders(Protocol):
+    """A walking rule whose dormant synapses wander too and come back on their own: in an `nn.Module` nothing else is dropped or born."""
+
+    @property
+    def deepest(self) -> float:
+        """Least theta of a dormant synapse, <= 0."""
+
+
 def fewest(min_live: float, size: int) -> int:
     """Least synapses that a unit of ``size`` needs: ceil(min_live * S)."""
     return math.ceil(round(min_live * size, 9))  # .07 * 100 is 7, whatever binary fractions say
-
-
-def root_mean_square(weight: Floats) -> float:
-    """Scale of some weights, 0 if there are none."""
-    return float(np.sqrt(np.square(weight, dtype=np.float64).mean())) if weight.size else 0.0

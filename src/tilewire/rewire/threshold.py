@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tilewire.kernels.numba_rewire import strong_synapses
+from tilewire.nn.initialise import AboveThreshold
 from tilewire.rewire.rule import Flags, Floats, fewest
 
 
@@ -27,3 +28,7 @@ class BranchThreshold:
         """Branches to drop, bool [branches], from weights [branches, S]."""
         strong = strong_synapses(weight, weight.dtype.type(self.threshold))
         return np.asarray(strong < fewest(self.min_live, weight.shape[1]))
+
+    def born(self, shape: tuple[int, int], scale: float, rng: np.random.Generator) -> Floats:
+        """Newborn weights in an `nn.Module`: above the threshold."""
+        return AboveThreshold(self.threshold)(shape, rng)
