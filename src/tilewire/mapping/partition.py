@@ -165,7 +165,7 @@ def _search(task: _Task, seconds: float, rng: np.random.Generator, start: str) -
     deadline = time.monotonic() + seconds
     graph, budget = _graph(task), max(int(seconds * RATE), 1)
     whole = max(ROUND * task.n**2, 10_000)
-    if start == "random" or (start == "auto" and 4 * budget >= whole):
+    if start == "random" or (start == "auto" and budget >= whole):
         rounds = max(1, min(budget // whole, ROUNDS))
         best: Ints = np.repeat(np.arange(task.sizes.size, dtype=np.int32), task.sizes)
         least = task.cost(best)

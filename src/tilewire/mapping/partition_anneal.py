@@ -25,6 +25,7 @@ def random_bits(state: NDArray[np.uint64]) -> Any:
 
 @njit(cache=True, inline="always")
 def random_below(state: NDArray[np.uint64], bound: int) -> Any:
+    """A random whole number in 0..bound-1, for bounds below 2^32."""
     return np.int64(((random_bits(state) >> np.uint64(32)) * np.uint64(bound)) >> np.uint64(32))
 
 
@@ -51,6 +52,28 @@ def tied(ptr: Longs, neighbour: Ints, weight: Ints, part: Ints, n_parts: int) ->
 
 
 @njit(cache=True)
+def _retie(ptr: Longs, neighbour: Ints, weight: Ints, table: Ints, u: int, p: int, q: int) -> None:
+    """Tell the neighbours of u that it went from part p to q."""
+    for k in range(ptr[u], ptr[u + 1]):
+        table[neighbour[k], p] -= weight[k]
+        table[neighbour[k], q] += weight[k]
+
+
+@njit(cache=True)
+def _slots(part: Ints, n_parts: int) -> tuple[Longs, Longs, Longs]:
+    """Nodes by part: part p holds ``slot[first[p]:first[p+1]]``; ``place`` is the slot of each node. Swaps exchange two slots."""
+    first = np.zeros(n_parts + 1, np.int64)
+    for p in part:
+        first[p + 1] += 1
+    for p in range(n_parts):
+        first[p + 1] += first[p]
+    slot = np.argsort(part, kind="mergesort")
+    place = np.empty(part.size, np.int64)
+    place[slot] = np.arange(part.size)
+    return first, slot, place
+
+
+@njit(cache=True)
 def anneal_cut(
     ptr: Longs, neighbour: Ints, weight: Ints, part: Ints, n_parts: int, steps: int, hot: float, cold: float, seed: int,
     directed: bool,
@@ -64,14 +87,7 @@ def anneal_cut(
     Returns the best partition seen and its change of the cut against the start.
     """
     n = part.size
-    first = np.zeros(n_parts + 1, np.int64)
-    for u in range(n):
-        first[part[u] + 1] += 1
-    for p in range(n_parts):
-        first[p + 1] += first[p]
-    slot = np.argsort(part, kind="mergesort")  # nodes by part; swaps exchange two entries
-    place = np.empty(n, np.int64)
-    place[slot] = np.arange(n)
+    first, slot, place = _slots(part, n_parts)
     state = np.empty(1, np.uint64)
     state[0] = np.uint64(seed) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(0x1234567)
     now, best = part.copy(), part.copy()
@@ -108,12 +124,8 @@ def anneal_cut(
         now[u], now[v] = q, p
         place[u], place[v] = place[v], place[u]
         slot[place[u]], slot[place[v]] = u, v
-        for k in range(ptr[u], ptr[u + 1]):
-            table[neighbour[k], p] -= weight[k]
-            table[neighbour[k], q] += weight[k]
-        for k in range(ptr[v], ptr[v + 1]):
-            table[neighbour[k], q] -= weight[k]
-            table[neighbour[k], p] += weight[k]
+        _retie(ptr, neighbour, weight, table, u, p, q)
+        _retie(ptr, neighbour, weight, table, v, q, p)
         if cost < least:
             least = cost
             improved = True
