@@ -119,8 +119,8 @@ def _norse(network: Network) -> Step:
 
 def _spikingjelly(network: Network) -> Step:
     """SpikingJelly: LIFNode with soft reset (after the leak of the next step, so its spikes differ slightly)."""
-    jelly: Any = import_module("spikingjelly.activation_based")
-    functional, neuron = jelly.functional, jelly.neuron
+    functional: Any = import_module("spikingjelly.activation_based.functional")
+    neuron: Any = import_module("spikingjelly.activation_based.neuron")
     x, w_in, w_rec, mask = _parts(network)
     lif = network.lif
 

@@ -29,8 +29,8 @@ from tilewire.kernels.numba_vector import (
     above,
     add_row,
     lowest_bit,
+    neurons_back,
     tile_product,
-    transpose,
 )
 
 
@@ -215,46 +215,12 @@ def forward(
     return spikes[:end]
 
 
-@njit(cache=True, error_model="numpy", fastmath={"contract", "arcp", "nsz", "ninf"})
-def _neuron_errors(
-    v: NDArray[Any], dv: NDArray[Any], dz: NDArray[Any], dz_next: NDArray[Any], dynamics: Dynamics
-) -> None:
-    """The neuron model backwards: dv[t] from dv[t + 1], dz[t] and v[t]; dz then restarts."""
-    leak, threshold, slope, reset, one = dynamics
-    for i in range(LANES * LANES):
-        surrogate = one / (one + slope * abs(v[i] - threshold))
-        dv[i] = leak * dv[i] + surrogate * surrogate * (dz[i] - reset * dv[i])
-        dz[i] = dz_next[i]
-
-
 @njit(cache=True)
-def _backward_neurons(
-    flat: NDArray[Any],
-    first: int,
-    stride: int,
-    width: int,
-    samples: int,
-    square: NDArray[Any],
-    dv: NDArray[Any],
-    dz: NDArray[Any],
-    dz_next: NDArray[Any],
-    rows: NDArray[Any],
-    dynamics: Dynamics,
-) -> None:
-    """The neuron model backwards for one group and step; dv leaves as lanes (``dv``) and as ``rows``.
-
-    ``first`` is where the potentials of the first sample begin, ``stride`` how far the next sample is.
-    """
-    for i in range(0, width - LANES, LANES):
-        if samples == LANES:
-            transpose(square, 0, LANES, flat, first + i, stride)
-        else:
-            for lane in range(samples):
-                for c in range(LANES):
-                    square[c * LANES + lane] = flat[first + lane * stride + i + c]
-        part = slice(i * LANES, (i + LANES) * LANES)
-        _neuron_errors(square, dv[part], dz[part], dz_next[part], dynamics)
-        transpose(rows, i, width, dv, i * LANES, LANES)
+def _together(potentials: NDArray[Any], v: NDArray[Any], first: int, samples: int, steps: int) -> None:
+    """Copy one step of a group with missing samples to ``potentials`` [LANES * width]."""
+    width = v.shape[1]
+    for lane in range(samples):
+        potentials[lane * width : (lane + 1) * width] = v[first + lane * steps]
 
 
 @njit(cache=True)
@@ -300,7 +266,7 @@ def _backward_group(
     flat = v.reshape(v.size)
     samples = min(LANES, g_counts.shape[0] - group * LANES)
     dv, dz, dz_next = _zeros(width * LANES, v), _zeros(width * LANES, v), _zeros(width * LANES, v)
-    rows, square = _zeros(width * LANES, v), _zeros(LANES * LANES, v)
+    rows, gathered = _zeros(width * LANES, v), _zeros(width * LANES, v)
     listed = np.empty(recurrent.to.size + EAGER, np.int32)
     for lane in range(samples):
         for i in range(g_counts.shape[1]):
@@ -310,8 +276,13 @@ def _backward_group(
         for lane in range(samples):
             for k in range(readout.size):
                 dz[readout[k] * LANES + lane] += g_trains[group * LANES + lane, t, k]
-        first = (group * LANES * steps + t) * width
-        _backward_neurons(flat, first, steps * width, width, samples, square, dv, dz, dz_next, rows, dynamics)
+        first, stride, potentials = group * LANES * steps + t, steps * width, flat
+        if samples < LANES:
+            _together(gathered, v, first, samples, steps)
+            first, stride, potentials = 0, width, gathered
+        for i in range(0, width - LANES, LANES):
+            at = first * width + i
+            neurons_back(dv, dz, dz_next, i * LANES, rows, i, width, potentials, at, stride, dynamics)
         for lane in range(samples):
             cell = (group * LANES + lane) * steps + t
             for e in range(cells.ptr[cell], cells.ptr[cell + 1]):

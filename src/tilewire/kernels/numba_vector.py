@@ -24,6 +24,8 @@ SCAN = 64
 """Neurons tested against the threshold at once."""
 
 CONTRACT = ("contract",)
+ESTIMATE = ("arcp", "contract", "ninf", "nsz")
+"""Lets LLVM refine a reciprocal estimate instead of dividing."""
 instruction: Any = intrinsic(prefer_literal=True)
 
 
@@ -48,6 +50,10 @@ class _Memory:
 
     def store(self, value: Any, array: int, index: Any) -> None:
         self.builder.store(value, self.pointer(array, index, value.type.count), align=self.align)
+
+    def step(self, start: Any, stride: Any, k: int) -> Any:
+        """start + k stride."""
+        return self.builder.add(start, self.builder.mul(stride, ir.Constant(stride.type, k)))
 
     def spread(self, scalar: Any, width: int) -> Any:
         """A vector that repeats one scalar."""
@@ -107,30 +113,68 @@ def lowest_bit(typingctx: Any, bits: Any) -> Any:
 
 
 @instruction
-def transpose(typingctx: Any, to: Any, i: Any, to_stride: Any, source: Any, j: Any, stride: Any) -> Any:
-    """Transpose a square of ``LANES``: ``to[i + c * to_stride + r] = source[j + r * stride + c]``."""
+def neurons_back(
+    typingctx: Any,
+    dv: Any,
+    dz: Any,
+    dz_next: Any,
+    at: Any,
+    rows: Any,
+    i: Any,
+    width: Any,
+    v: Any,
+    j: Any,
+    stride: Any,
+    dynamics: Any,
+) -> Any:
+    """The neuron model backwards for a square of ``LANES`` neurons and samples, all in registers.
+
+    ``dv``, ``dz`` and ``dz_next`` hold [neuron, lane] from ``at`` on; ``v[j + lane * stride + neuron]`` are the potentials.
+    With (leak, threshold, slope, reset, one) = ``dynamics``, in this order:
+    dv = leak dv + (dz - reset dv) / (one + slope |v - threshold|)^2,  dz = dz_next,
+    ``rows[i + lane * width + neuron]`` = dv.
+    """
 
     def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         memory = _Memory(context, builder, signature, values)
+        numbers = cgutils.unpack_tuple(builder, values[10])  # type: ignore[no-untyped-call]
+        leak, threshold, slope, reset, one = (memory.spread(number, LANES) for number in numbers)
         lanes = range(LANES)
-
-        def at(start: Any, step: Any, k: int) -> Any:
-            return builder.add(start, builder.mul(step, ir.Constant(step.type, k)))
-
-        rows = [memory.load(3, at(values[4], values[5], k), LANES) for k in lanes]
-        half = LANES // 2
-        while half:
-            upper = _mask([c if not c & half else LANES + c - half for c in lanes])
-            lower = _mask([c + half if not c & half else LANES + c for c in lanes])
-            for k in (k for k in lanes if not k & half):
-                a, b = rows[k], rows[k + half]
-                rows[k], rows[k + half] = (builder.shuffle_vector(a, b, mask) for mask in (upper, lower))
-            half //= 2
-        for k in lanes:
-            memory.store(rows[k], 0, at(values[1], values[2], k))
+        potentials = _transposed(builder, [memory.load(7, memory.step(values[8], values[9], k), LANES) for k in lanes])
+        errors = []
+        for k, potential in enumerate(potentials):
+            place = builder.add(values[3], ir.Constant(values[3].type, k * LANES))
+            above, below = builder.fsub(potential, threshold), builder.fsub(threshold, potential)
+            distance = builder.select(builder.fcmp_ordered(">", above, below), above, below)
+            surrogate = builder.fdiv(one, memory.multiply_add(slope, distance, one), flags=ESTIMATE)
+            error = memory.load(0, place, LANES)
+            through = builder.fsub(
+                memory.load(1, place, LANES), builder.fmul(reset, error, flags=CONTRACT), flags=CONTRACT
+            )
+            slanted = builder.fmul(builder.fmul(surrogate, surrogate), through, flags=CONTRACT)
+            errors.append(memory.multiply_add(leak, error, slanted))
+            memory.store(errors[k], 0, place)
+            memory.store(memory.load(2, place, LANES), 1, place)
+        for k, row in enumerate(_transposed(builder, errors)):
+            memory.store(row, 4, memory.step(values[5], values[6], k))
         return context.get_dummy_value()
 
-    return types.void(to, types.intp, types.intp, source, types.intp, types.intp), codegen
+    index = types.intp
+    return types.void(dv, dz, dz_next, index, rows, index, index, v, index, index, dynamics), codegen
+
+
+def _transposed(builder: Any, rows: list[Any]) -> list[Any]:
+    """Transpose a square of vectors in log2 rounds: swap the off-diagonal halves, then quarters, and so on."""
+    rows, size = list(rows), len(rows)
+    half = size // 2
+    while half:
+        upper = _mask([c if not c & half else size + c - half for c in range(size)])
+        lower = _mask([c + half if not c & half else size + c for c in range(size)])
+        for k in (k for k in range(size) if not k & half):
+            a, b = rows[k], rows[k + half]
+            rows[k], rows[k + half] = (builder.shuffle_vector(a, b, mask) for mask in (upper, lower))
+        half //= 2
+    return rows
 
 
 @instruction
