@@ -14,7 +14,7 @@ from tilewire.hardware.fabric import TileFabric
 Ints = NDArray[np.int32]
 Longs = NDArray[np.int64]
 Bits = NDArray[np.bool_]
-WORK = 3e8  # looks at a sink of a net for a rectangle, before large rectangles are left out
+WORK = 1e8  # looks at a sink of a net for a rectangle, before large rectangles are left out
 ROUTER, INTO, OUT = range(3)  # link classes of a fabric
 # Link classes that count in a cut of each kind: into, into past neighbours, out of, out of past neighbours.
 CROSSED = ((ROUTER, INTO), (ROUTER,), (ROUTER, OUT), (ROUTER,))

@@ -15,45 +15,57 @@ Ints = NDArray[np.int32]
 
 
 @njit(cache=True)
-def _pairs(origin: Ints, target: Ints, n_tiles: int) -> tuple[Ints, Ints]:
-    """Index of each branch's (source tile, target tile) pair and the first branch of each pair.
+def _pairs(source: Ints, target: Ints, placement: Ints, n_tiles: int) -> tuple[Ints, Ints, Ints]:
+    """Index of each branch's (source tile, target tile) pair (-1 on its own tile), the first branch of each pair and its branches.
 
     The neurons of a tile mostly follow each other, so one row of the pair table is enough; a pair met again later is listed again.
     """
     stamp, known = np.full(n_tiles, -1, np.int32), np.empty(n_tiles, np.int32)
-    pair, first = np.empty(target.size, np.int32), np.empty(target.size, np.int32)
+    pair, first, times = (
+        np.empty(target.size, np.int32),
+        np.empty(target.size, np.int32),
+        np.zeros(target.size, np.int32),
+    )
     n = 0
     for b in range(target.size):
-        t = target[b]
-        if stamp[t] != origin[b]:
-            stamp[t], known[t], first[n] = origin[b], n, b
+        t, origin = target[b], placement[source[b]]
+        if t == origin:
+            pair[b] = -1
+            continue
+        if stamp[t] != origin:
+            stamp[t], known[t], first[n] = origin, n, b
             n += 1
         pair[b] = known[t]
-    return pair, first[:n]
+        times[known[t]] += 1
+    return pair, first[:n], times[:n]
 
 
 @njit(cache=True)
 def _walk(
-    source: Ints, start: Ints, pair: Ints, port: NDArray[np.int8], length: Ints, link_at: Ints, link_target: Ints,
-    link: Ints, count: NDArray[np.int64],
+    source: Ints, pair: Ints, start: Ints, port: NDArray[np.int8], length: Ints, link_at: Ints, link_target: Ints,
+    link: Ints, ptr: NDArray[np.int64],
 ) -> int:  # fmt: skip
-    """List the links of each branch that its net does not hold yet; -1 if a path leaves the fabric."""
+    """List the links of each branch that its net does not hold yet, ``start`` [neurons] being nodes; -1 if a path leaves the fabric."""
     stamp = np.full(link_target.size, -1, np.int32)
-    used = 0
-    for b in range(source.size):
-        neuron, node, p = source[b], start[b], pair[b]
-        for k in range(port.shape[1]):
-            out = port[p, k]
-            for _ in range(length[p, k]):
-                at = link_at[node, out]
-                if at < 0:
-                    return -1
-                node = link_target[at]
-                if stamp[at] != neuron:
-                    stamp[at] = neuron
-                    link[used] = at
-                    used += 1
-                    count[neuron] += 1
+    used, b = 0, 0
+    for neuron in range(start.size):
+        while b < source.size and source[b] == neuron:
+            p, node = pair[b], start[neuron]
+            b += 1
+            if p < 0:
+                continue
+            for k in range(port.shape[1]):
+                out = port[p, k]
+                for _ in range(length[p, k]):
+                    at = link_at[node, out]
+                    if at < 0:
+                        return -1
+                    node = link_target[at]
+                    if stamp[at] != neuron:
+                        stamp[at] = neuron
+                        link[used] = at
+                        used += 1
+        ptr[neuron + 1] = used
     return used
 
 
@@ -62,18 +74,15 @@ def route_one_turn(fabric: TileFabric, branches: Connectivity, placement: Ints) 
 
     Linear in the links walked. On Mosaic the loads equal the published one-turn router's to the port.
     """
-    wired = branches.without_own(placement)
-    origin = placement[wired.source]
-    pair, first = _pairs(origin, wired.target, fabric.n_tiles)
-    port, length = fabric.fixed_path(fabric, origin[first], wired.target[first])
-    count = np.zeros(branches.n_sources, np.int64)
-    link = np.empty(int(length.sum(axis=1)[pair].sum()), np.int32)
-    used = _walk(
-        wired.source, fabric.tile_node[origin], pair, port, length, fabric.link_at, fabric.link_target, link, count
-    )
+    pair, first, times = _pairs(branches.source, branches.target, placement, fabric.n_tiles)
+    port, length = fabric.fixed_path(fabric, placement[branches.source[first]], branches.target[first])
+    link = np.empty(int(length.sum(axis=1) @ times), np.int32)
+    ptr = np.zeros(branches.n_sources + 1, np.int64)
+    start = fabric.tile_node[placement]
+    used = _walk(branches.source, pair, start, port, length, fabric.link_at, fabric.link_target, link, ptr)
     if used < 0:
         raise HardwareError(f"a fixed path of family '{fabric.family}' leaves by a port without a link")
-    return Trees(np.concatenate([[0], np.cumsum(count)]), link[:used])
+    return Trees(ptr, link[:used])
 
 
 def route_one_turn_reference(fabric: TileFabric, branches: Connectivity, placement: Ints) -> Trees:

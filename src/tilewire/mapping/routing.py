@@ -26,7 +26,7 @@ from tilewire.mapping.verify import verify_certificate
 Ints = NDArray[np.int32]
 Verdict = Literal["fits", "infeasible", "unknown"]
 ROUTER_LINK, TILE_IN_LINK = 0, 1  # link classes of the fabric
-SHORT = Effort(rounds=12)
+SHORT = Effort(rounds=4)
 PERSISTENT = (
     Effort(rounds=250, patience=80, growth=1.15, memory=0.1),
     Effort(rounds=250, patience=80, growth=1.1, top=20.0),
