@@ -182,3 +182,8 @@ def check_fabric(fabric: TileFabric) -> None:
     if np.any(fabric.hop_distance < 0):
         source, target = (int(i) for i in np.argwhere(fabric.hop_distance < 0)[0])
         raise HardwareError(f"{fabric.tile_name(target)} cannot be reached from {fabric.tile_name(source)}")
+    # A single closed tile is a choice (blocked ports); nets into it are refused by their verdict.
+    if fabric.n_tiles > 1 and not fabric.capacity[fabric.link_class == 1].any():
+        raise HardwareError(
+            "no tile can be entered: every port into a tile has width 0", hint="a tile_in of at least 1 on one side"
+        )
