@@ -6,6 +6,7 @@ usual way of training such a layer is a dense matrix times a mask; torch also ha
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from functools import lru_cache, partial
 from typing import Any
@@ -28,15 +29,16 @@ DENSITIES = (0.001, 0.01, 0.05, 0.1, 0.2, 0.3, 0.5, 0.8, 1.0)
 
 def contests() -> list[Contest]:
     """Rows and 32-blocks at 5 % density."""
-    return [_contest(n, DENSITY, storage) for n in SIZES for storage in ("rows", "blocks")]
+    return [contest(n, DENSITY, storage) for n in SIZES for storage in ("rows", "blocks")]
 
 
 def growth() -> list[Contest]:
     """Rows from 0.1 % to 100 %: the automatic choice must never lose to the masked matrix."""
-    return [_contest(n, density, "rows") for n in SIZES[:1] for density in DENSITIES]
+    return [contest(n, density, "rows") for n in SIZES[:1] for density in DENSITIES]
 
 
-def _contest(n: int, density: float, storage: str) -> Contest:
+def contest(n: int, density: float, storage: str) -> Contest:
+    """One layer n -> n; ``storage`` "rows" or "blocks"."""
     case = lru_cache(maxsize=1)(partial(_case, n, density, storage))
     table: dict[str, Callable[[], Contestant]] = {
         "tilewire": lambda: _own(*case(), tier="numba"),
@@ -124,8 +126,12 @@ def _torch_csr(pattern: Pattern, weight: Tensor, x: Tensor, error: Tensor) -> Co
     ptr, index = torch.from_numpy(pattern.ptr), torch.from_numpy(pattern.index.astype(np.int64))
 
     def forward(a: Tensor, b: Tensor) -> Tensor:
-        matrix = torch.sparse_csr_tensor(ptr, index, b, (pattern.outputs, pattern.inputs))
+        shape = (pattern.outputs, pattern.inputs)
+        matrix = torch.sparse_csr_tensor(ptr, index, b, shape, check_invariants=False)
         y: Tensor = torch.sparse.mm(matrix, a.t()).t()
         return y
 
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch says once that CSR is in beta
+        forward(x, weight)
     return _contestant(forward, x, weight, error, lambda dw: dw.numpy())

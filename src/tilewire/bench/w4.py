@@ -83,6 +83,8 @@ def _one_branch(nets: Nets) -> Contestant:
 
     def prepare() -> None:
         chosen[0] = int(rng.integers(len(nets.branches)))
+        # the paths of a source tile are tabled at its first use; a rewiring loop has met all tiles after its first steps
+        state.path(int(nets.branches.source[chosen[0]]), int(nets.branches.target[chosen[0]]))
 
     def step() -> None:
         neuron, tile = int(nets.branches.source[chosen[0]]), int(nets.branches.target[chosen[0]])

@@ -26,12 +26,13 @@ BATCH, SIZE = 256, 1024
 def contests() -> list[Contest]:
     """Radix 2, and two block stages."""
     return [
-        _contest(f"W5 butterfly N={SIZE}", Stages.butterfly(SIZE)),
-        _contest(f"W5 two 32-block stages N={SIZE}", Stages.of_radices([32, 32])),
+        contest(f"W5 butterfly N={SIZE}", Stages.butterfly(SIZE)),
+        contest(f"W5 two 32-block stages N={SIZE}", Stages.of_radices([32, 32])),
     ]
 
 
-def _contest(title: str, stages: Stages) -> Contest:
+def contest(title: str, stages: Stages) -> Contest:
+    """One cascade against a dense layer of its size."""
     case = lru_cache(maxsize=1)(partial(_case, stages))
     table: dict[str, Callable[[], Contestant]] = {
         "torch-stages": lambda: _cascade(stages, "reference", *case()),
