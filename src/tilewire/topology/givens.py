@@ -37,7 +37,10 @@ def rotated_stage(width: int, weights: int, rng: np.random.Generator) -> Stage:
 
 
 def construct(n_in: int, n_out: int, rng: np.random.Generator, depth: int = 1, density: float = 0.0) -> Topology:
-    """``depth`` stages of about ``density`` N^2 entries, N the wider end (0: a tenth); unequal widths fold the ends, which are then not orthogonal."""
+    """``depth`` stages of about ``density`` N^2 entries, N the wider end (0: a tenth).
+
+    Unequal widths fold the ends, which are then not orthogonal.
+    """
     width = max(n_in, n_out)
     density = density or max(0.1, 2 / width)
     at_least("depth", depth, 1, 4096, "givens")

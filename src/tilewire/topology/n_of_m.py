@@ -13,7 +13,8 @@ from tilewire.topology.stage import ABSENT, Longs, Stage, Topology
 def construct(n_in: int, n_out: int, keep: int = 0, group: int = 0) -> Topology:
     """Output i keeps, in group g of ``group`` = m inputs, the places (i + g + floor(i / m) + j) mod m for j < ``keep`` = n.
 
-    Departure: N:M hardware stores which places are kept because training chooses them; here the formula does. A last group may be cut. 0: half of every four.
+    Departure: N:M hardware stores which places are kept because training chooses them; here the formula does. A last group may be cut.
+    0: half of every four.
     """
     group = group or min(4, n_in)
     keep = keep or (group + 1) // 2

@@ -99,6 +99,14 @@ class Stage:
         """Output of each packed weight, [weights]."""
         return np.repeat(np.arange(self.n_out, dtype=np.int64), self.fan_ins)
 
+    @cached_property
+    def dense_blocks(self) -> list[tuple[Longs, Longs]] | None:
+        """The disjoint dense blocks that the edges fall into, or None if they do not.
+
+        One entry per block shape: outputs int64 [blocks, r_out], and positions of the packed weights int64 [blocks, r_out, r_in].
+        """
+        return _dense_blocks(self)
+
     def connectivity(self) -> Connectivity:
         """The edges as sorted (source, target) pairs; a skip is not among them."""
         return Connectivity.of(self.rows.source, self.outputs, self.n_in, self.n_out)
@@ -226,3 +234,24 @@ def blocked(stage: Stage, size: int, n_in: int, n_out: int) -> Stage:
 
     cut = bool(n_in % size or n_out % size)
     return Stage(n_in, n_out, stage.fan_in * size, inputs, ragged=stage.ragged or cut, stored=stage.stored)
+
+
+def _dense_blocks(stage: Stage) -> list[tuple[Longs, Longs]] | None:
+    """Linear time: the first input of an output names its block, and outputs that share one input must share all."""
+    ptr, source = stage.rows
+    size = np.diff(ptr)
+    if (size == 0).any():
+        return None
+    label = source[ptr[:-1]]
+    home = np.full(stage.n_in, -1, np.int64)
+    home[source] = np.repeat(label, size)
+    outputs_of = np.bincount(label, minlength=stage.n_in)
+    inputs_of = np.bincount(home[home >= 0], minlength=stage.n_in)
+    if (home[source] != np.repeat(label, size)).any() or (size != inputs_of[label]).any():
+        return None
+    found, order = [], np.argsort(label, kind="stable")
+    shapes = np.stack([outputs_of[label[order]], size[order]], axis=1)
+    for r_out, r_in in np.unique(shapes, axis=0):
+        rows = order[(shapes == (r_out, r_in)).all(axis=1)].reshape(-1, r_out)
+        found.append((rows, ptr[rows][:, :, None] + np.arange(r_in)))
+    return found
