@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 
+from tilewire.errors import UsageError
+from tilewire.hardware.mesh import mesh
 from tilewire.hardware.mosaic import mosaic
 from tilewire.mapping.check import check_mapping
-from tilewire.mapping.negotiated_sizing import size_negotiated
+from tilewire.mapping.negotiated_sizing import size_negotiated, size_nets
 from tilewire.mapping.routing import map_nets
 from tilewire.mapping.sizing import size_one_turn
 
@@ -80,3 +82,15 @@ def test_no_smaller_chip_of_a_tiny_grid_routes(draw_nets, routable):
             chip = mosaic((1, 3), 3, router=router, tile_in=tile_in)
             if chip.memory().total < size.lower_bound["memory_devices"]:
                 assert not routable(chip, branches, placement)
+
+
+@pytest.mark.parametrize("router", ["one-turn", "negotiated"])
+def test_sizes_by_router_name_on_a_mesh(draw_nets, router):
+    fabric = mesh((3, 2), 4)
+    nets, placement = draw_nets(fabric, 0.4, 2)
+    size = size_nets(fabric, nets, placement, router=router, rng=np.random.default_rng(0))
+    chip = mesh((3, 2), 4, router=size.router, tile_in=size.tile_in)
+    assert map_nets(chip, nets, placement, router=router).verdict == "fits"
+    assert size.memory_devices <= chip.memory().total  # one-turn sizes each side of its routers
+    with pytest.raises(UsageError, match="one-turn"):
+        size_nets(fabric, nets, placement, router="one-trun", rng=np.random.default_rng(0))

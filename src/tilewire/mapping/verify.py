@@ -13,15 +13,12 @@ from tilewire.connectivity import Connectivity
 from tilewire.hardware.fabric import TileFabric
 
 Tiles = tuple[int, ...]
+Ints = NDArray[np.integer]
 FAR = 2**50  # sums of such weights stay whole in float64
 
 
 def verify_certificate(
-    fabric: TileFabric,
-    branches: Connectivity,
-    placement: NDArray[np.integer],
-    weight: NDArray[np.int64],
-    counted: dict[int, Tiles],
+    fabric: TileFabric, branches: Connectivity, placement: Ints, weight: Ints, counted: dict[int, Tiles]
 ) -> bool:
     """Whether no routing of branches neuron -> tile fits: sum_l weight_l capacity_l < sum over nets of a least weight tree.
 
