@@ -175,6 +175,10 @@ def test_continues_bit_identically(rule, kind):
             update(one, step)
             one.step()
     assert torch.equal(ahead.network.w_rec, resumed.network.w_rec)
+    again, before = resumed.arrays(), ahead.arrays()
+    assert {name: value.tobytes() for name, value in again.items()} == {
+        name: value.tobytes() for name, value in before.items()
+    }
     assert np.array_equal(ahead.network.branches.tile, resumed.network.branches.tile)
     assert rule not in ("deepr", "soft-deepr") or ahead.arrays()["updates"] == 9
 

@@ -29,6 +29,15 @@ OPTIMISERS = {
 EXACT = ["branch-threshold", "set", "rigl", "deepr"]
 
 
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Layers this small only wait for a second thread."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 class Net(nn.Module):
     def __init__(self):
         super().__init__()

@@ -17,7 +17,7 @@ from tilewire.rewire.engine import Rewired, Rewiring
 from tilewire.rewire.grow import GrowRule, uniform
 from tilewire.rewire.moments import forget as forget
 from tilewire.rewire.moments import learning_rate
-from tilewire.rewire.rule import Annealed, DropRule, Synapses, Walks
+from tilewire.rewire.rule import Annealed, DropRule, Synapses, Walks, Wanders
 from tilewire.streams import stream
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -59,13 +59,14 @@ class Constrained:
         self.steps = steps
         self.updates = int(rule["updates"]) if rule else 0
         if isinstance(self.drop, Walks):
-            self.synapses = Synapses.of(self.network.branch_weight, rule["hidden"] if rule else None)
+            self.synapses = Synapses.of(self.network.branch_weight, rule.get("hidden") if rule else None)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """What a checkpoint must hold for the rule, beside weights and wiring, for `restart` to continue bit-identically."""
         if not isinstance(self.drop, Walks):
             return {}
-        return {"updates": np.array(self.updates, np.int64), "hidden": self.synapses.hidden()}
+        updates = {"updates": np.array(self.updates, np.int64)}
+        return updates | {"hidden": self.synapses.hidden()} if isinstance(self.drop, Wanders) else updates
 
     def step(self, grow: GrowRule = uniform) -> Rewired:
         """Drop and regrow once. Deterministic in (seed, number of steps so far) and in what ``grow`` looks at."""

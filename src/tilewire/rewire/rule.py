@@ -56,7 +56,9 @@ class Synapses:
 
     def hidden(self) -> Floats:
         """sign * theta of the dormant synapses, 0 elsewhere: with the weights, all there is to save."""
-        return (self.sign * self.depth).astype(np.float32)
+        return (self.sign * self.depth + 0.0).astype(
+            np.float32
+        )  # + 0.0: never -0.0, so that equal states have equal bytes
 
     def restart(self, units: NDArray[np.int64]) -> None:
         """Take the weights of some units as they stand now: newborn or dead ones."""
