@@ -27,7 +27,8 @@ OPERATIONS = 3e9  # of one exact pricing
 class Certificate:
     """sum_l weight_l capacity_l = ``capacity`` < ``need`` = sum over nets of the least weight of a tree to the counted sinks.
 
-    ``weight`` int64 [links]; net ``nets[i]`` counts sink tiles ``sink[ptr[i]:ptr[i+1]]``. ``where`` says it in words.
+    Sinks that are not counted may add the lightest link into their tile to ``need``. ``weight`` int64 [links]; net ``nets[i]`` counts
+    sink tiles ``sink[ptr[i]:ptr[i+1]]``. ``where`` says it in words.
     `verify.verify_certificate` checks it without trust.
     """
 
@@ -166,10 +167,14 @@ def _exact(fabric: TileFabric, branches: Connectivity, placement: Ints, capacity
         reversed_graph(fabric), graph_of(fabric), weight, classes.ptr, sink, classes.start, classes.times, work_of(fabric.n_nodes),
         table_of(most, fabric.n_nodes),
     )  # fmt: skip
+    enter = np.full(fabric.n_nodes, np.inf)
+    np.minimum.at(enter, fabric.link_target, weight)
+    wired = branches.without_own(placement)
+    rest = enter[fabric.tile_node[wired.target]].sum() - enter[sink] @ np.repeat(classes.times, np.diff(classes.ptr))
     start, size = classes.ptr[:-1][classes.of], np.diff(classes.ptr)[classes.of]
     ptr = np.concatenate([[0], np.cumsum(size)])
     index = np.repeat(start - ptr[:-1], size) + np.arange(ptr[-1])
     return Certificate(
         weight.astype(np.int64), classes.nets, ptr.astype(np.int64), classes.sink[index],
-        round(float(need @ classes.times)), int(weight @ capacity), f"prices on {int((weight > 0).sum())} links",
+        round(float(need @ classes.times + rest)), int(weight @ capacity), f"prices on {int((weight > 0).sum())} links",
     )  # fmt: skip

@@ -22,8 +22,8 @@ def verify_certificate(
 ) -> bool:
     """Whether no routing of branches neuron -> tile fits: sum_l weight_l capacity_l < sum over nets of a least weight tree.
 
-    ``weight`` int64 [links] >= 0. ``counted[neuron]`` are sink tiles of that net; a tree that reaches only those costs no more than the
-    net's own, and its least weight is exact (Dreyfus, Wagner 1971). A cut is the case of weight 1 on its links.
+    ``weight`` int64 [links] >= 0. ``counted[neuron]`` are sink tiles of that net: the least weight of a tree to those is exact (Dreyfus,
+    Wagner 1971), every other sink adds the lightest link into its tile, which no such tree uses. A cut has weight 1 on its links.
     """
     wired = set(zip(branches.source.tolist(), branches.target.tolist(), strict=True))
     right = weight.dtype == np.int64 and weight.shape == (fabric.n_links,) and 0 <= weight.min() <= weight.max() < 2**30
@@ -59,4 +59,6 @@ def verify_certificate(
         return root[tile, tiles]
 
     need = sum(from_tile(int(placement[i]), tuple(sorted(set(tiles)))) for i, tiles in counted.items() if tiles)
-    return need > sum(int(w) * int(c) for w, c in zip(weight, fabric.capacity, strict=True))
+    enter = [int(weight[end == node].min(initial=FAR)) for node in fabric.tile_node]
+    need += sum(enter[t] for i, t in wired if i in counted and t not in counted[i] and t != placement[i])
+    return bool(need > sum(int(w) * int(c) for w, c in zip(weight, fabric.capacity, strict=True)))
