@@ -152,6 +152,33 @@ def test_changing_the_blocks_after_the_forward_pass_does_not_disturb_the_gradien
     torch.testing.assert_close(args[3].grad, want[3].grad)
 
 
+def test_the_potentials_are_let_go_after_the_backward_pass(make_case):
+    args = make_case(17).args()
+    counts, _ = rsnn(*args, tier="numba")
+    counts.sum().backward(retain_graph=True)
+    once = args[3].grad.clone()
+    counts.sum().backward()
+    torch.testing.assert_close(args[3].grad, 2 * once)
+    with pytest.raises(RuntimeError, match="second time"):
+        counts.sum().backward()
+
+
+def test_second_derivatives_are_refused(make_case):
+    args = make_case(18).args()
+    (grad,) = torch.autograd.grad((rsnn(*args, tier="numba")[0] ** 2).sum(), args[3], create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        grad.sum().backward()
+
+
+@pytest.mark.parametrize("tier", ["numba", "reference"])
+def test_an_empty_batch(make_case, tier):
+    args = make_case(19, batch=0).args()
+    counts, trains = rsnn(*args, tier=tier)
+    counts.sum().backward()
+    assert (counts.shape, trains.shape) == ((0, 12), (0, 7, 3))
+    assert not args[3].grad.any()
+
+
 def test_other_types_are_refused(make_case):
     with pytest.raises(UsageError, match="float16"):
         rsnn(*make_case(0).args(torch.float16), tier="numba")

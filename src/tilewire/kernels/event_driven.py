@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from tilewire.errors import UsageError
 from tilewire.kernels import numba_layout as layout
@@ -57,21 +58,25 @@ class EventDriven(torch.autograd.Function):
             fans = layout.by_tile(recurrent, _array(w_rec))
             neuron = np.concatenate([np.zeros(0, np.int32), *(spikes[share] for share in sorted(spikes))])
             history = kernel.Fired(np.cumsum(fired), neuron)
-            ctx.network = cells, history, rows_in, rows_rec, fans, recurrent.tile_size, dynamics, readout, v
+            ctx.network = cells, history, rows_in, rows_rec, fans, recurrent.tile_size, dynamics, readout
+            # handed to torch, which lets go of it after the backward pass although the outputs live on
+            ctx.save_for_backward(torch.from_numpy(v))
             ctx.places = (places_in, w_in.shape), (places_rec, w_rec.shape)
         return torch.from_numpy(counts), torch.from_numpy(trains)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         """Gradients of both weights, slots in their own order, dead slots zero."""
-        _, _, rows_in, rows_rec, *_, v = ctx.network
+        _, _, rows_in, rows_rec, *_ = ctx.network
+        v = ctx.saved_tensors[0].numpy()
         threads = torch.get_num_threads()
         partial = [[layout.aligned(rows.weight.size, v.dtype) for _ in range(threads)] for rows in (rows_in, rows_rec)]
         outside = [_array(grad) for grad in grads]
         run: Any = kernel.backward
 
         def work(share: int, first: int, last: int) -> None:
-            run(first, last, *ctx.network, *outside, partial[0][share], partial[1][share])
+            run(first, last, *ctx.network, v, *outside, partial[0][share], partial[1][share])
 
         in_shares(work, kernel.groups(len(outside[0])), threads)
         done = (
