@@ -370,3 +370,40 @@ def test_deepr_learns_at_two_percent():
     assert sum(sparse.counts().values()) == round(0.02 * (200 * 300 + 300 * 100 + 100 * 10))
     assert sparse.born > 100
     assert (net(x[1000:]).argmax(dim=1) == y[1000:]).float().mean() > 0.8
+
+
+@pytest.mark.parametrize("rule", ["set", "deepr"])
+def test_a_unit_reborn_in_the_step_it_dies_forgets_too(rule):
+    """At full density every dead unit comes back at once."""
+    net, optim, sparse = built("adam", rule=DeepR(l1=5.0) if rule == "deepr" else rule, density=1.0, every=2)
+    update(net, optim, 0)
+    update(net, optim, 1)
+    reborn = 0
+    for layer in sparse.layers.values():
+        weak = layer.parameter.detach().abs() <= 1e-12
+        assert layer.mask.all()
+        assert all(not moment[weak].any() for moment in moments(optim, layer))
+        assert all(moment[~weak].any() for moment in moments(optim, layer))
+        reborn += int(weak.sum())
+    assert 0 < reborn <= sparse.born
+
+
+@pytest.mark.parametrize("rule", sorted(DROP_RULES))
+def test_an_optimiser_that_moves_everything_wakes_nobody(rule):
+    """Optimisers that mix weights (Muon, LBFGS) move those without gradient too."""
+
+    class Restless(torch.optim.SGD):
+        def step(self, closure=None):
+            loss = super().step(closure)
+            with torch.no_grad():
+                for group in self.param_groups:
+                    for parameter in group["params"]:
+                        parameter.add_(0.01)
+            return loss
+
+    net = Net()
+    optim = Restless(net.parameters(), lr=0.05)
+    sparse = SparseTraining(net, optim, rule=rule, density=0.3, every=3)
+    for step in range(5):
+        update(net, optim, step)
+        assert all(not layer.parameter[~layer.mask].any() for layer in sparse.layers.values())
