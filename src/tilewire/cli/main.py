@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from tilewire import __version__
-from tilewire.cli import data, hardware, mapping, running, sweeping
+from tilewire.cli import benching, data, hardware, mapping, running, sweeping, topologies
 from tilewire.cli.output import INTERNAL, INTERRUPTED, OK, emit, log
 from tilewire.errors import ConfigError, TilewireError
 
@@ -31,7 +31,10 @@ for verb in (
     mapping.size,
     mapping.partition,
     sweeping.sweep,
+    topologies.rank,
+    topologies.sparsify,
     running.report,
+    benching.bench,
 ):
     app.command(name=verb.__name__.removesuffix("_verb"))(verb)
 

@@ -46,7 +46,8 @@ def table(title: str, head: Sequence[str], rows: Iterable[Sequence[object]]) -> 
         shown.add_column(name, justify="left" if index == 0 else "right")
     for row in rows:
         shown.add_row(*(figure(value) for value in row))
-    Console().print(shown)
+    # A pipe has no width of its own: do not fold for one.
+    Console(width=None if sys.stdout.isatty() else 160).print(shown)
 
 
 def figure(value: object) -> str:

@@ -23,12 +23,12 @@ class AboveThreshold:
 
     def __call__(self, shape: tuple[int, int], rng: np.random.Generator) -> NDArray[np.float32]:
         """Weights float32 of ``shape`` [branches, S]."""
-        g = rng.standard_normal(shape)
+        g = rng.standard_normal(shape, dtype=np.float32)
         weight = np.abs(g)
         weight *= self.alpha
         weight += 1
         weight *= self.threshold
-        return np.copysign(weight, g, out=weight).astype(np.float32)
+        return np.copysign(weight, g, out=weight)
 
 
 InitialLaw = Callable[[tuple[int, int], np.random.Generator], NDArray[np.float32]]
