@@ -113,7 +113,8 @@ def test_wrong_calls(call, tmp_path, monkeypatch, arguments, code, says):
 
 
 def test_an_overloaded_chip_exits_with_one(call, chip, nets):
-    chip.write_text(CHIP.replace("tile_in: 12", "tile_in: 0"))
+    np.savez(nets, branches=np.array([[i, 1] for i in range(4)]))
+    chip.write_text(CHIP.replace("tile_in: 12", "tile_in: 1"))
     code, out, _ = call("check", nets, chip, "--json")
     assert code == 1
     assert one_object(out)["verdict"] == "infeasible"
