@@ -153,24 +153,28 @@ def one_turn(fabric: TileFabric, source: Ints, target: Ints) -> tuple[NDArray[np
 
     ``source``, ``target`` int [n] are tiles. Side neighbours use their shared edge router. Same column: leave west, run along the west
     column, enter from the west. Otherwise leave towards the target (north if the row is equal), run towards it, enter from the near side.
-    Returns out ports int8 [n, 5] and run lengths int32 [n, 5] in links; loads equal the public router's to the port.
+    Returns out ports int8 [n, 4] and run lengths int32 [n, 4] in links; loads equal the public router's to the port.
     """
-    (r0, c0), (r1, c1) = np.divmod(source, fabric.grid[1]), np.divmod(target, fabric.grid[1])
-    down, right = (r1 - r0).astype(np.int32), (c1 - c0).astype(np.int32)
-    vertical = np.where(down > 0, SOUTH, NORTH)
-    side = np.where(right > 0, EAST, WEST)
-    near = np.abs(down) + np.abs(right) == 1
-    column = (right == 0) & ~near
-    towards = np.where(right == 0, vertical, side)
+    columns = np.int32(fabric.grid[1])
+    r0, r1 = source.astype(np.int32) // columns, target.astype(np.int32) // columns
+    down, right = r1 - r0, (target - source).astype(np.int32) - (r1 - r0) * columns
+    far_down, far_right = np.abs(down), np.abs(right)
+    vertical = np.where(down > 0, np.int8(SOUTH), np.int8(NORTH))
+    side = np.where(right > 0, np.int8(EAST), np.int8(WEST))
+    near = far_down + far_right == 1
+    column = (far_right == 0) & ~near
+    straight = near | column
+    towards = np.where(far_right == 0, vertical, side)
+    port, length = np.empty((len(source), 4), np.int8), np.empty((len(source), 4), np.int32)
+    port[:, 0] = np.where(near, towards, np.where(column, np.int8(WEST), vertical))
+    port[:, 1] = side
+    port[:, 2] = np.where(far_down == 0, np.int8(SOUTH), vertical)
+    port[:, 3] = np.where(near, towards, np.where(column, np.int8(EAST), side))
     # Runs on the canvas: tiles lie two steps apart; leaving and entering take one step each.
-    leave = np.where(near, towards, np.where(column, WEST, vertical))
-    along = np.where(near | column, 0, 2 * np.abs(right) - 1)
-    turn_port = np.where(down == 0, SOUTH, vertical)
-    turn = np.where(near, 0, np.where(column, 2 * np.abs(down), np.where(down == 0, 1, 2 * np.abs(down) - 1)))
-    enter = np.where(near, towards, np.where(column, EAST, side))
-    port = np.stack([leave, side, turn_port, enter], axis=-1).astype(np.int8)
-    one = np.ones_like(down)
-    return port, np.stack([one, along, turn, one], axis=-1).astype(np.int32)
+    length[:, 0] = length[:, 3] = 1
+    length[:, 1] = np.where(straight, np.int32(0), 2 * far_right - 1)
+    length[:, 2] = np.where(near, np.int32(0), np.where(column, 2 * far_down, np.maximum(2 * far_down - 1, 1)))
+    return port, length
 
 
 def mosaic(
