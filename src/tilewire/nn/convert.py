@@ -66,14 +66,14 @@ class ConvCascade(nn.Module):
         """[B, C, (H,) W] -> [B, channels out, (H',) W']."""
         x = functional.pad(x, self.pads[: 2 if self.flat else 4], mode=self.padding_mode) if any(self.pads) else x
         x = x.unsqueeze(2) if self.flat else x
-        size = [
-            (n - d * (k - 1) - 1) // s + 1
-            for n, k, s, d in zip(x.shape[2:], self.kernel, self.stride, self.dilation, strict=True)
-        ]
-        patches = functional.unfold(x, self.kernel, self.dilation, 0, self.stride) if self.kernel != (1, 1) else None
-        if patches is None:
+        sides = zip(x.shape[2:], self.kernel, self.stride, self.dilation, strict=True)
+        size = [(n - d * (k - 1) - 1) // s + 1 for n, k, s, d in sides]
+        if self.kernel == (1, 1):
             patches = x[:, :, :: self.stride[0], :: self.stride[1]].flatten(2)
-        y = self.mix(patches.transpose(1, 2)).transpose(1, 2).unflatten(2, size)
+        else:
+            patches = functional.unfold(x, self.kernel, self.dilation, 0, self.stride)
+        y: Tensor = self.mix(patches.transpose(1, 2))
+        y = y.transpose(1, 2).reshape(len(x), -1, *size)
         return y.squeeze(2) if self.flat else y
 
     def to_conv(self) -> nn.Conv1d | nn.Conv2d:
@@ -98,8 +98,7 @@ class FoldedMatrix(nn.Module):
 
     def forward(self, matrix: Tensor) -> Tensor:
         """The folded matrix; the stored one only lends its type."""
-        folded: Tensor = self.cascade.dense().to(matrix)
-        return folded
+        return self.cascade.dense().to(matrix)
 
 
 def _two(value: tuple[int, ...] | int) -> tuple[int, int]:

@@ -79,7 +79,7 @@ LAWS: dict[str, Callable[[Stage, np.random.Generator], Floats]] = {
     "rescaled": variance_law,
     "orthogonal": orthogonal_law,
 }
-"""Name -> law of one stage. `auto` and `rescaled` end with `rescale` where a stage is not exact."""
+"""Name -> law of one stage. `rescaled`, and `auto` where a stage is not orthogonal, end with `rescale`."""
 
 
 def initial_values(topology: Topology, rng: np.random.Generator, law: str = "auto") -> Values:
@@ -91,15 +91,26 @@ def initial_values(topology: Topology, rng: np.random.Generator, law: str = "aut
         raise UsageError(unknown("initial law", law, LAWS), where="initial values")
     found = []
     for branch in topology.branches:
-        values = [LAWS[law](stage, rng) * np.sqrt(1 - stage.skip**2) for stage in branch]
-        exact = law == "orthogonal" or all(_is_exact(stage) for stage in branch)
-        measured = law == "rescaled" or (law == "auto" and not exact)
-        found.append(tuple(rescale(branch, values, rng) if measured else values))
-    return tuple(found)
+        drawn = [LAWS[law](stage, rng) * np.sqrt(1 - stage.skip**2) for stage in branch]
+        measured = law == "rescaled" or (law == "auto" and not all(_is_exact(stage) for stage in branch))
+        found.append(tuple(rescale(branch, drawn, rng) if measured else drawn))
+    values: Values = tuple(found)
+    return _summed(topology, values, rng) if law in ("auto", "rescaled") and len(found) > 1 else values
+
+
+def _summed(topology: Topology, values: Values, rng: np.random.Generator) -> Values:
+    """Branches correlate in a single draw: their last stages share the factor that brings the sum to variance 1."""
+    size = output_variance(topology, values, rng)
+    factor = size**-0.5 if size > 1e-6 else 1.0
+    return tuple((*own[:-1], own[-1] * factor) for own in values)
 
 
 def _is_exact(stage: Stage) -> bool:
-    return not stage.skip and (stage.rotations is not None or stage.dense_blocks is not None)
+    """Whether `best_law` makes the stage orthogonal: products of such stages keep every variance and need no measuring."""
+    square = stage.dense_blocks is not None and all(
+        position.shape[1] == position.shape[2] for _, position in stage.dense_blocks
+    )
+    return not stage.skip and (stage.rotations is not None or square)
 
 
 def white_inputs(width: int, rng: np.random.Generator, samples: int = 64) -> Floats:
@@ -145,4 +156,5 @@ def product(topology: Topology, values: Values, x: Floats) -> Floats:
         for stage, value in zip(branch, own, strict=True):
             state = stage_matrix(stage, value) @ state
         total += state
-    return total * float(len(topology.branches)) ** -0.5
+    total *= float(len(topology.branches)) ** -0.5
+    return total

@@ -98,7 +98,8 @@ def ntk_participation(case: Case) -> float:
     x = case.rng.standard_normal((case.topology.n_in, min(case.topology.n_in, 32)))
     kernel = np.zeros((x.shape[1], x.shape[1]))
     for branch, matrices in zip(case.topology.branches, case.matrices, strict=True):
-        states, sizes = [x], []
+        states: list[Any] = [x]
+        sizes = []
         tail: Any = _probes(case.topology.n_out, case.rng)
         for matrix in matrices[:-1]:
             states.append(matrix @ states[-1])
@@ -121,11 +122,11 @@ def _second_singular(
     forward: Callable[[Floats], Floats], backward: Callable[[Floats], Floats], start: Floats
 ) -> Floats:
     """The two largest singular values, by subspace iteration."""
-    basis = start
+    basis: Any = start
     for _ in range(40):
-        basis, _ = np.linalg.qr(backward(forward(basis)))
-    found: Floats = np.linalg.svd(forward(basis), compute_uv=False)
-    return found[:2]
+        basis = np.linalg.qr(backward(forward(basis)))[0]
+    singular: Floats = np.linalg.svd(forward(basis), compute_uv=False)[:2]
+    return singular
 
 
 def spectral_gap(case: Case) -> float:

@@ -109,7 +109,8 @@ class TopologyCascade(nn.Module):
         """The cascade without its bias, [B, n_in] -> [B, n_out]."""
         ends = [self._through(cast(nn.ModuleList, branch), x) for branch in self.branches]
         total = ends[0] if len(ends) == 1 else torch.stack(ends).sum(0)
-        return total * len(ends) ** -0.5
+        scaled: Tensor = total * len(ends) ** -0.5
+        return scaled
 
     def _through(self, parts: nn.ModuleList, x: Tensor) -> Tensor:
         for number, part in enumerate(parts):

@@ -70,7 +70,7 @@ def radices_of(n: int, radix: int) -> list[int]:
     """Radices near ``radix`` with the smallest product >= n, descending.
 
     Exact where the prime factors of n are at most 7 or 2 ``radix``: they are packed into factors of at most ``radix`` (first fit).
-    Otherwise the smallest product >= n of factors ``radix`` and ``radix`` + 1 in any number of stages; what exceeds n are ghosts.
+    Otherwise the smallest product >= n of factors b and b + 1, b <= ``radix``, in the fewest stages; what exceeds n are ghosts.
     """
     primes = prime_factors(n)
     if primes[0] <= max(2 * radix, 7):
@@ -82,13 +82,10 @@ def radices_of(n: int, radix: int) -> list[int]:
             else:
                 bins[fitting] *= p
         return sorted(bins, reverse=True)
-    options = []
-    for stages in range(1, n.bit_length() + 1):
-        for wide in range(stages + 1):
-            if radix ** (stages - wide) * (radix + 1) ** wide >= n:
-                options.append([radix + 1] * wide + [radix] * (stages - wide))
-                break
-    return min(options, key=lambda found: (prod(found), len(found)))
+    stages = next(count for count in range(1, n.bit_length() + 1) if (radix + 1) ** count >= n)
+    base = next(b for b in range(radix, 0, -1) if b**stages < n)
+    wide = next(w for w in range(stages + 1) if base ** (stages - w) * (base + 1) ** w >= n)
+    return [base + 1] * wide + [base] * (stages - wide)
 
 
 def paired_radices(n_in: int, n_out: int, radix: int) -> tuple[list[int], list[int]]:

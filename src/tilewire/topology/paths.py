@@ -22,7 +22,8 @@ def stage_matrix(stage: Stage, values: ArrayLike | None = None, skip: float | No
 
     data = np.ones(stage.rows.source.size) if values is None else np.asarray(values, np.float64)
     matrix = csr_array((data, stage.rows.source, stage.rows.ptr), shape=(stage.n_out, stage.n_in))
-    return matrix + (stage.skip if skip is None else skip) * eye_array(stage.n_in) if stage.skip else matrix
+    straight = (stage.skip if skip is None else skip) if stage.skip else 0.0
+    return matrix + straight * eye_array(stage.n_in) if straight else matrix
 
 
 def path_counts(topology: Topology, inputs: ArrayLike | None = None) -> Floats:

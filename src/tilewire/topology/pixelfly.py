@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from math import ceil
+from math import ceil, gcd
 
+from tilewire.topology.digits import divisor_near
 from tilewire.topology.family import Family, Options, at_least
 from tilewire.topology.low_rank import low_rank_stages
 from tilewire.topology.neighbours import dimension_count, fan_in_of, neighbour_stage
@@ -14,10 +15,10 @@ from tilewire.topology.stage import Stage, Topology, blocked, quotient
 def construct(n_in: int, n_out: int, block: int = 0, rank: int = 0) -> Topology:
     """b x b blocks at the straight edges and at all butterfly cross edges of the N / b blocks, plus a branch of ``rank`` q (0: none).
 
-    Weights N b (1 + log2(N / b)) + 2 q N. ``block`` 0: about N^(1/3). The branches are summed at equal variance (departure: the paper
-    learns their mixture).
+    Weights N b (1 + log2(N / b)) + 2 q N. ``block`` 0: a shared divisor near N^(1/3). The branches are summed at
+    equal variance (departure: the paper learns their mixture).
     """
-    b = block or max(1, round(min(n_in, n_out) ** (1 / 3)))
+    b = block or divisor_near(gcd(n_in, n_out), float(min(n_in, n_out)) ** (1 / 3))
     at_least("block", b, 1, max(1, min(n_in, n_out) // 2), "pixelfly")
     at_least("rank", rank, 0, min(n_in, n_out), "pixelfly")
     blocks_in, blocks_out = ceil(n_in / b), ceil(n_out / b)

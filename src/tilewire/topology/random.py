@@ -37,6 +37,8 @@ def without_self(table: Longs, rng: np.random.Generator) -> Longs:
     """The same degrees without edges i -> i, by swaps of single entries. Needs fan-in below the width."""
     table = table.copy()
     for row in np.flatnonzero((table == np.arange(len(table))[:, None]).any(axis=1)):
+        if row not in table[row]:
+            continue  # an earlier swap has taken it
         place = int(np.argmax(table[row] == row))
         for other in rng.permutation(len(table)):
             mine, theirs = set(table[row].tolist()), table[other]

@@ -1,0 +1,62 @@
+"""Degrees of freedom: closed form against the rank of the derivative."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tilewire.errors import UsageError
+from tilewire.topology.controllability import controllability, controllability_rank
+from tilewire.topology.table import TOPOLOGIES, family
+
+AT_64 = [
+    ("butterfly", {"passes": 2}, 832),
+    ("butterfly", {"radix": 4, "passes": 2}, 1216),
+    ("parallel-sum", {}, 896),
+    ("clos", {}, 1408),
+    ("monarch", {}, 960),
+    ("random", {"depth": 2, "fan_in": 12}, 1472),
+    ("random", {"depth": 4, "fan_in": 6}, 1344),
+    ("random", {"depth": 6, "fan_in": 4}, 1216),
+    ("hypercube", {"depth": 3}, 1216),
+    ("low-rank", {"rank": 12}, 1392),
+    ("parallel-cross", {"partners": 4, "depth": 6}, 1536),
+    ("random", {"depth": 6, "fan_in": 4, "skip": 1}, 1536),
+]
+
+
+@pytest.mark.parametrize(("name", "options", "expected"), AT_64)
+def test_closed_form_at_64(name, options, expected):
+    topology = family(name)(64, 64, np.random.default_rng(0), **options)
+    assert controllability(topology) == expected
+    losses = topology.weights - expected
+    assert losses >= 0
+
+
+@pytest.mark.parametrize(("name", "options", "expected"), AT_64[:5])
+def test_rank_at_64(name, options, expected):
+    assert controllability_rank(family(name)(64, 64, **options), np.random.default_rng(0)) == expected
+
+
+@pytest.mark.parametrize(
+    "name", ["butterfly", "clos", "monarch", "parallel-sum", "low-rank", "parallel-cross", "random", "givens"]
+)
+@pytest.mark.parametrize("width", [12, 16, 27])
+def test_rank_equals_the_closed_form(name, width):
+    rng = np.random.default_rng(1)
+    options = {"random": {"fan_in": 4}, "givens": {"density": 0.3}}.get(name, {})
+    topology = family(name)(width, width, rng, **options)
+    assert controllability_rank(topology, rng) == controllability(topology)
+
+
+def test_a_ring_has_less_and_dead_nodes_count_for_nothing():
+    rng = np.random.default_rng(0)
+    ring = family("torus-1d")(32, 32, halo=1, depth=4)
+    assert controllability_rank(ring, rng) < controllability(ring)
+    sparse = family("uniform")(24, 24, rng, depth=3, weights=150)
+    assert controllability_rank(sparse, rng) <= controllability(sparse) < 150 - 40
+
+
+def test_limit():
+    with pytest.raises(UsageError, match="4096"):
+        controllability_rank(TOPOLOGIES["dense"](80, 80), np.random.default_rng(0))
