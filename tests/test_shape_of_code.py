@@ -32,7 +32,13 @@ BANDS = [
     {"cli", "__main__"},
 ]
 FILES = sorted(SOURCE.rglob("*.py"))
-LIGHT = ("tilewire.connectivity", "tilewire.hardware.description", "tilewire.mapping.routing", "tilewire.mapping.budget", "tilewire.cli.main")
+LIGHT = (
+    "tilewire.connectivity",
+    "tilewire.hardware.description",
+    "tilewire.mapping.routing",
+    "tilewire.mapping.budget",
+    "tilewire.cli.main",
+)
 
 
 def part(path: Path) -> str:
@@ -111,7 +117,15 @@ def test_no_bags_no_asserts_nothing_unsafe(path: Path) -> None:
         assert not (isinstance(node, ast.ExceptHandler) and node.type is None), f"bare except in line {node.lineno}"
         if isinstance(node, ast.Call):
             called = ast.unparse(node.func)
-            assert called not in {"eval", "exec", "print", "torch.load", "torch.manual_seed", "np.random.seed", "pickle.load"}
+            assert called not in {
+                "eval",
+                "exec",
+                "print",
+                "torch.load",
+                "torch.manual_seed",
+                "np.random.seed",
+                "pickle.load",
+            }
             for keyword in node.keywords:
                 risky = keyword.arg in {"allow_pickle", "shell"} and ast.unparse(keyword.value) == "True"
                 assert not risky, f"{called}({keyword.arg}=True) in line {node.lineno}"
@@ -130,7 +144,9 @@ def test_public_names_are_explained(path: Path) -> None:
 def test_tests_mirror_the_code() -> None:
     for path in sorted((ROOT / "tests").rglob("test_*.py")):
         folder = path.relative_to(ROOT / "tests").parent
-        assert folder == Path() or folder.name in {"conformance", "oracle"} or (SOURCE / folder).is_dir(), f"{path} mirrors no folder"
+        assert folder == Path() or folder.name in {"conformance", "oracle"} or (SOURCE / folder).is_dir(), (
+            f"{path} mirrors no folder"
+        )
 
 
 @pytest.mark.parametrize("module", LIGHT)

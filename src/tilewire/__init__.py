@@ -26,6 +26,11 @@ _SHORT = {
     "LeakyReadout": "tilewire.nn.readout",
     "BranchThreshold": "tilewire.rewire.drop",
     "Constrained": "tilewire.rewire.constrained",
+    "DeepR": "tilewire.rewire.deepr",
+    "ByGradient": "tilewire.rewire.grow",
+    "branch_gradient": "tilewire.rewire.candidates",
+    "SparseTraining": "tilewire.rewire.sparse_training",
+    "build_budget": "tilewire.mapping.budgets",
     "load_recipe": "tilewire.config",
     "execute": "tilewire.run",
 }

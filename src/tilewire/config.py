@@ -86,13 +86,25 @@ class BudgetConfig(Record):
 
 
 class RewireConfig(Record):
-    """Drop rule and newborn law; ``every`` in epochs, 0 = a static network."""
+    """Drop rule, grow rule and newborn law; ``every`` in epochs, 0 = a static network.
+
+    A rule reads the options it knows, null is its own default: ``threshold`` (branch-threshold; scale of newborn weights for all),
+    ``min_live`` (branch-threshold, deepr, soft-deepr), ``share`` (set, rigl), ``l1`` and ``temperature`` (deepr, soft-deepr),
+    ``density`` of synapses in a branch (soft-deepr). ``grow``: null = gradient for rigl, uniform for the others; ``explore`` = share of
+    the branches grown by gradient that is uniform all the same.
+    """
 
     rule: str = "branch-threshold"
     every: int = Field(default=1, ge=0)
     threshold: float = Field(default=0.05, gt=0)
     min_live: float = Field(default=0.625, ge=0, le=1)
     alpha: float = Field(default=2.0, ge=0)
+    share: float | None = Field(default=None, ge=0, le=1)
+    l1: float | None = Field(default=None, ge=0)
+    temperature: float | None = Field(default=None, ge=0)
+    density: float | None = Field(default=None, gt=0, le=1)
+    grow: Literal["uniform", "gradient"] | None = None
+    explore: float = Field(default=0.2, ge=0, le=1)
 
 
 class RateConfig(Record):

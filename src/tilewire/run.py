@@ -9,6 +9,7 @@ import math
 import platform
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
@@ -34,7 +35,8 @@ from tilewire.nn.readout import CountReadout, LeakyReadout, Readout
 from tilewire.nn.roles import TiledSpec
 from tilewire.nn.tiled import TiledRSNN
 from tilewire.rewire.constrained import Constrained
-from tilewire.rewire.drop import DROP_RULES
+from tilewire.rewire.drop import DROP_RULES, build_drop
+from tilewire.rewire.grow import ByGradient
 from tilewire.streams import stream
 from tilewire.train import StepReport, Trainer
 
@@ -153,10 +155,13 @@ def build(recipe: Recipe, fabric: TileFabric | None = None) -> Parts:
     network = TiledRSNN(fabric, spec, lif, budget.branches(), law, stream(recipe.seed, "weights"))
     network.tier = recipe.kernel
     optimiser = torch.optim.Adam(network.parameters(), lr=recipe.train.lr)
-    drop = DROP_RULES[rewire.rule](rewire.threshold, rewire.min_live)
+    horizon = (recipe.train.epochs - 1) // rewire.every if rewire.every else None
+    drop = build_drop(horizon=horizon, **rewire.model_dump(exclude={"every", "alpha", "grow", "explore"}))
     constrained = Constrained(network, optimiser, budget, drop, law, recipe.seed)
     readout = build_readout(recipe, len(data.classes))
-    trainer = Trainer(recipe.train, constrained, readout, data.splits["train"], rewire.every, recipe.seed)
+    by_gradient = (rewire.grow or ("gradient" if rewire.rule == "rigl" else "uniform")) == "gradient"
+    grow = partial(ByGradient, explore=rewire.explore) if by_gradient else None
+    trainer = Trainer(recipe.train, constrained, readout, data.splits["train"], rewire.every, recipe.seed, grow)
     return Parts(recipe, fabric, data, utterance, trainer, readout)
 
 

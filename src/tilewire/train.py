@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from torch.nn import functional
 
 from tilewire.checkpoint import Arrays
@@ -20,7 +21,9 @@ from tilewire.data.record import EventPack
 from tilewire.errors import RunError, TrainingError, UsageError
 from tilewire.nn.readout import Readout, rate_hinge
 from tilewire.nn.tiled import TiledRSNN
+from tilewire.rewire.candidates import branch_gradient
 from tilewire.rewire.constrained import Constrained
+from tilewire.rewire.grow import GrowRule, Score, uniform
 from tilewire.streams import stream
 
 EVALUATION_BATCH = 128
@@ -76,11 +79,12 @@ class Trainer:
         train: EventPack,
         rewire_every: int,
         seed: int,
+        grow: Callable[[Score], GrowRule] | None = None,
     ) -> None:
         self.config, self.constrained, self.readout, self.data = config, constrained, readout, train
         self.network: TiledRSNN = constrained.network
         self.optimiser = constrained.optimiser
-        self.rewire_every, self.seed = rewire_every, seed
+        self.rewire_every, self.seed, self.grow = rewire_every, seed, grow
         self.cursor = Cursor()
         self.steps_per_epoch = math.ceil(len(train) / config.batch)
 
@@ -112,9 +116,7 @@ class Trainer:
         label = torch.from_numpy(self.data.label[indices].astype(np.int64))
         counts, trains = self.network(events)
         scores = self.readout(counts, trains)
-        rate = config.rate
-        loss = functional.cross_entropy(scores, label)
-        loss = loss + rate_hinge(counts, self.data.steps, rate.low, rate.high, rate.weight)
+        loss = self._loss(counts, scores, label)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), config.clip)
@@ -131,6 +133,23 @@ class Trainer:
         tally.loss += float(loss.detach()) * int(label.numel())
         tally.spikes += float(counts.detach().sum())
         return float(loss.detach())
+
+    def _loss(self, counts: Tensor, scores: Tensor, label: Tensor) -> Tensor:
+        rate = self.config.rate
+        loss = functional.cross_entropy(scores, label)
+        return loss + rate_hinge(counts, self.data.steps, rate.low, rate.high, rate.weight)
+
+    def _grow(self) -> GrowRule:
+        """Which branches the next rewiring bears. By gradient, it looks at one batch of its own, without augmentation."""
+        if self.grow is None:
+            return uniform
+        chosen = stream(self.seed, "grow", self.cursor.epoch).permutation(len(self.data))[: self.config.batch]
+        events, label = batch(self.data, chosen), torch.from_numpy(self.data.label[chosen].astype(np.int64))
+
+        def loss(counts: Tensor, trains: Tensor) -> Tensor:
+            return self._loss(counts, self.readout(counts, trains), label)
+
+        return self.grow(lambda absent: branch_gradient(self.network, events, loss, absent))
 
     def _rate(self, step: int) -> float:
         return learning_rate(step, self.config.epochs * self.steps_per_epoch, self.config)
@@ -154,7 +173,7 @@ class Trainer:
         rewired = None
         # Never after the last epoch: newborn branches would enter the final network untrained.
         if self.rewire_every and (epoch + 1) % self.rewire_every == 0 and epoch + 1 < self.config.epochs:
-            rewired = self.constrained.step()
+            rewired = self.constrained.step(self._grow())
         excess = self.constrained.excess()
         record = {
             "epoch": epoch,
@@ -182,10 +201,11 @@ class Trainer:
         }
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Everything that changes while training: weights, moments, wiring, trees."""
+        """Everything that changes while training: weights, moments, wiring, trees, what the rewiring rule remembers."""
         found = {f"weight.{name}": value.detach().numpy() for name, value in self.network.named_parameters()}
         found |= {"wiring.source": self.network.branches.source, "wiring.tile": self.network.branches.tile}
         found |= {f"budget.{name}": value for name, value in self.constrained.rewiring.state.arrays().items()}
+        found |= {f"rule.{name}": value for name, value in self.constrained.arrays().items()}
         for name, parameter in self.network.named_parameters():
             for key, value in self.optimiser.state.get(parameter, {}).items():
                 found[f"moment.{name}.{key}"] = value.detach().numpy()
@@ -227,8 +247,11 @@ class Trainer:
                 raise ValueError(f"{name} is {arrays[name].shape}, the network needs {slots.shape}")
             slots[:] = arrays[name]
         table.check()
-        saved = {name.removeprefix("budget."): value for name, value in arrays.items() if name.startswith("budget.")}
-        self.constrained.restart(state["rewiring_steps"], saved or None)
+        budget, rule = (
+            {name.removeprefix(part): value for name, value in arrays.items() if name.startswith(part)}
+            for part in ("budget.", "rule.")
+        )
+        self.constrained.restart(state["rewiring_steps"], budget or None, rule or None)
         cursor = state["cursor"]
         self.cursor = Cursor(cursor["epoch"], cursor["step"], Tally(**cursor["tally"]))
 
