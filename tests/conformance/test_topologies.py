@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tilewire.errors import TilewireError, UsageError
 from tilewire.nn.initialise_sparse import initial_values, output_variance
@@ -98,3 +100,15 @@ def test_bad_calls_are_refused_by_name(name):
     else:
         assert all(not stage.stored for stage in family(36, 36).stages), "implied wiring stores no index"
         assert family(36, 36).storage_bytes()["indices"] == 0
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.integers(2, 40), st.integers(2, 40), st.floats(0.02, 1.0), st.integers(0, 9))
+def test_proposals_of_any_widths_can_be_built(n_in, n_out, share, seed):
+    budget = max(n_in, n_out, int(share * n_in * n_out))
+    for name in TOPOLOGIES:
+        for member in members(name, n_in, n_out, budget, np.random.default_rng(seed)):
+            assert member.weights <= budget
+            for stage in member.stages:
+                table = stage.inputs(np.arange(stage.n_out))
+                assert stage.weights == stage.rows.source.size == (table >= 0).sum()

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tilewire.errors import UsageError
 from tilewire.topology.controllability import controllability, controllability_rank
+from tilewire.topology.low_rank import low_rank_stages
+from tilewire.topology.stage import Topology
 from tilewire.topology.table import TOPOLOGIES, family
+from tilewire.topology.uniform import uniform_stage
 
 AT_64 = [
     ("butterfly", {"passes": 2}, 832),
@@ -55,6 +60,23 @@ def test_a_ring_has_less_and_dead_nodes_count_for_nothing():
     assert controllability_rank(ring, rng) < controllability(ring)
     sparse = family("uniform")(24, 24, rng, depth=3, weights=150)
     assert controllability_rank(sparse, rng) <= controllability(sparse) < 150 - 40
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(4, 9), st.integers(1, 4), st.floats(0, 1), st.integers(0, 99))
+def test_never_above_the_closed_form(width, depth, share, seed):
+    rng = np.random.default_rng(seed)
+    edges = round(2 * width + share * (width - 2) * width)
+    topology = Topology("drawn", (tuple(uniform_stage(width, width, edges, rng) for _ in range(depth)),), "")
+    assert controllability_rank(topology, rng) <= controllability(topology)
+
+
+@pytest.mark.parametrize("hidden", [2, 4, 7, 12])
+def test_more_hidden_nodes_than_ends(hidden):
+    topology = Topology("wide", (low_rank_stages(4, 6, hidden),), "")
+    expected = 24 if hidden >= 4 else hidden * 10 - hidden**2
+    assert controllability(topology) == expected
+    assert controllability_rank(topology, np.random.default_rng(0)) == expected
 
 
 def test_limit():

@@ -125,8 +125,7 @@ def _second_singular(
     basis: Any = start
     for _ in range(40):
         basis = np.linalg.qr(backward(forward(basis)))[0]
-    singular: Floats = np.linalg.svd(forward(basis), compute_uv=False)[:2]
-    return singular
+    return np.asarray(np.linalg.svd(forward(basis), compute_uv=False)[:2], np.float64)
 
 
 def spectral_gap(case: Case) -> float:

@@ -13,7 +13,7 @@ from tilewire.topology.stage import Topology
 def switch_of(width: int, target: float) -> int:
     """Ports of a switch: the divisor of the width nearest to ``target``, or ``target`` (ghost ports) where none is within 2x."""
     found = divisor_near(width, target)
-    return found if target / 2 <= found <= 2 * target and found < width else max(2, round(target))
+    return found if target / 2 <= found <= 2 * target and found < width else min(width, max(2, round(target)))
 
 
 def construct(n_in: int, n_out: int, middle: int = 0, switch_in: int = 0, switch_out: int = 0) -> Topology:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -13,33 +14,41 @@ from tilewire.topology.stage import Stage, Topology
 MOST_WEIGHTS = 4096
 
 
-def gauge(before: Stage, after: Stage) -> int:
-    """Dimension of the changes of basis T of an interface that keep both patterns: W_after T^-1, T W_before.
+def gauge(before: Any, after: Any) -> int:
+    """Dimension of the changes of basis T of an interface that keep both patterns, W_after T^-1 and T W_before, and act freely.
 
-    T may mix node q into node p exactly when In(q) is within In(p) and Out(p) within Out(q); counted over live nodes, p = q included (one
-    scale per node). q^2 for a bottleneck of q nodes between dense factors.
+    ``before`` [nodes, *] and ``after`` [nodes, *] are the patterns of the interface's nodes, inputs and outputs, 0/1 in sparse rows. T
+    mixes h nodes of the same a inputs and the same outputs: h min(h, a) dimensions; h = 1 is the scale of a node, h = q gives q^2 for
+    a bottleneck of q nodes between dense factors.
     """
-    into, out = stage_matrix(before, skip=0.0), stage_matrix(after, skip=0.0).T.tocsr()
-    fan_in, fan_out = np.diff(before.rows.ptr), after.fan_outs
-    shared_in, shared_out = (into @ into.T).tocoo(), (out @ out.T).tocsr()
+    fan_in, fan_out = before.sum(axis=1), after.sum(axis=1)
+    shared_in, shared_out = (before @ before.T).tocoo(), (after @ after.T).tocsr()
     p, q = shared_in.coords
-    within = (shared_in.data == fan_in[q]) & (fan_out[p] > 0)
-    p, q = p[within], q[within]
-    return int((shared_out[p, q] == fan_out[p]).sum()) if p.size else 0
+    alike = (shared_in.data == fan_in[p]) & (fan_in[p] == fan_in[q]) & (fan_out[p] == fan_out[q]) & (fan_out[p] > 0)
+    p, q = p[alike], q[alike]
+    if not p.size:
+        return 0
+    twins = np.bincount(p[shared_out[p, q] == fan_out[p]], minlength=len(fan_in))
+    return int(np.minimum(twins, fan_in).sum())
 
 
 def controllability(topology: Topology) -> int:
-    """Closed form C = P - sum over interfaces of dim(gauge), an upper bound of the rank and equal to it for regular full-reach families.
+    """Closed form C = P - sum over interfaces of dim(gauge): the rank for regular full-reach families, an upper bound of it elsewhere.
 
     P counts weights on paths only. A stage with a skip beside cross edges ties the bases of its two interfaces; interfaces tied to an end
-    have no gauge left. Branches add. C is at most the number of joined pairs when one stage holds them, n_in n_out in any case.
+    have no gauge left. Branches add. C is at most n_in n_out.
     """
     total = sum(_of_branch(branch) for branch in topology.branches)
     return min(total, topology.n_in * topology.n_out)
 
 
 def _of_branch(branch: Sequence[Stage]) -> int:
-    weights = sum(int(useful.sum()) for useful in useful_edges(branch))
+    useful = useful_edges(branch)
+    patterns = []
+    for stage, own in zip(branch, useful, strict=True):
+        pattern = stage_matrix(stage, own, skip=0.0)
+        pattern.eliminate_zeros()
+        patterns.append(pattern)
     tied = list(range(len(branch) + 1))
     for level, stage in enumerate(branch):
         if stage.skip and not (stage.rows.source == stage.outputs).all():
@@ -47,13 +56,10 @@ def _of_branch(branch: Sequence[Stage]) -> int:
             tied = [new if group == old else group for group in tied]
     loss = 0
     for group in set(tied) - {tied[0], tied[-1]}:
-        interfaces = [level for level, own in enumerate(tied) if own == group]
-        loss += (
-            gauge(branch[interfaces[0] - 1], branch[interfaces[0]])
-            if len(interfaces) == 1
-            else branch[interfaces[0]].n_in
-        )
-    return weights - loss
+        first, *others = (level for level, own in enumerate(tied) if own == group)
+        scales = int((patterns[first - 1].sum(axis=1) > 0).sum())
+        loss += scales if others else gauge(patterns[first - 1], patterns[first].T.tocsr())
+    return sum(int(own.sum()) for own in useful) - loss
 
 
 def controllability_rank(topology: Topology, rng: np.random.Generator, tolerance: float = 1e-9) -> int:

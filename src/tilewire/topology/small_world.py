@@ -31,14 +31,18 @@ def profile_branches(
                 hint=f"hop classes {sorted(classes)}",
             )
         at_least(f"density of hop class {d}", density, 0.0, 1.0, "profile")
+    share = np.zeros(int(hop_distance.max(initial=0)) + 1)
+    share[list(profile)] = list(profile.values())
     source, target = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
     for tile, row in enumerate(hop_distance):
-        for d, density in profile.items():
-            far = np.flatnonzero(row == d)
-            room = neurons_per_tile * far.size
-            chosen = rng.choice(room, round(density * room), replace=False)
-            source.append(tile * neurons_per_tile + chosen // max(far.size, 1))
-            target.append(far[chosen % max(far.size, 1)])
+        room = np.bincount(row, minlength=share.size) * neurons_per_tile
+        quota, first = np.rint(share * room), np.concatenate(([0], np.cumsum(room)))
+        distance = np.tile(row, neurons_per_tile)  # of pair (neuron, tile) = neuron T + tile
+        order = np.lexsort((rng.random(distance.size), distance))
+        place = np.arange(order.size) - first[distance[order]]
+        chosen = order[place < quota[distance[order]]]
+        source.append(tile * neurons_per_tile + chosen // row.size)
+        target.append(chosen % row.size)
     tiles = len(hop_distance)
     return Connectivity.of(np.concatenate(source), np.concatenate(target), tiles * neurons_per_tile, tiles)
 
@@ -126,7 +130,7 @@ def proposals(n_in: int, n_out: int, budget: int) -> Iterator[Options]:
     tiles = width // size
     for depth in (1, 2):
         left = budget / depth - width * size
-        if 1 < tiles <= 4096 and 0 < left <= width * (width - size):
+        if 1 < tiles <= 1024 and 0 < left <= width * (width - size):
             yield {"depth": depth, "density": 0.98 * left / (width * (width - size)), "decay": 2.0}
 
 
