@@ -46,7 +46,7 @@ def _of_branch(branch: Sequence[Stage]) -> int:
     useful = useful_edges(branch)
     patterns = []
     for stage, own in zip(branch, useful, strict=True):
-        pattern = stage_matrix(stage, own, skip=0.0)
+        pattern = stage_matrix(stage, own, skip=0.0).copy()  # its arrays are the stage's own
         pattern.eliminate_zeros()
         patterns.append(pattern)
     tied = list(range(len(branch) + 1))
