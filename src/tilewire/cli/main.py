@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from typing import Annotated, Any
@@ -91,6 +92,8 @@ _CALL_ERROR: type[Exception] = next(kind for kind in typer.BadParameter.__mro__ 
 
 def main() -> None:
     """Entry point: runs a verb and turns errors into a text, an exit code and, if asked, JSON."""
+    # Before torch is loaded: an idle OpenMP worker that spins takes a core away from the kernels' own threads.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     arguments = sys.argv[1:]
     debug, as_json = "--debug" in arguments, "--json" in arguments
     # The flag may stand anywhere; the app itself declares it for the help text.
