@@ -10,9 +10,9 @@ from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, field_validator
+from pydantic import Field
 
-from tilewire.hardware.blocked import Blocked, block
+from tilewire.hardware.blocked import block
 from tilewire.hardware.fabric import (
     EAST,
     LOCAL,
@@ -25,9 +25,8 @@ from tilewire.hardware.fabric import (
     DeviceMemory,
     Ints,
     TileFabric,
-    checked_grid,
 )
-from tilewire.hardware.mosaic import MAX_WIDTH, Sides, Width
+from tilewire.hardware.grid import MAX_WIDTH, GridDescription, PerSide, Width
 from tilewire.hardware.technology import Technology
 from tilewire.yamlfile import Record
 
@@ -38,37 +37,15 @@ KINDS = ("tile", "router")
 class Channels(Record):
     """Widths in channels: ``router`` one figure or one per side, ``tile_in`` and ``tile_out`` of the single local port (default S)."""
 
-    router: Sides
+    router: PerSide
     tile_in: int | None = Field(default=None, ge=0, le=MAX_WIDTH)
     tile_out: int | None = Field(default=None, ge=0, le=MAX_WIDTH)
 
-    @field_validator("router", mode="before")
-    @classmethod
-    def _all_sides(cls, value: object) -> object:
-        if isinstance(value, bool) or not isinstance(value, int | Mapping | Sides):
-            raise ValueError("is neither a whole number of channels nor a mapping of north, east, south, west")
-        if isinstance(value, int):
-            if not 0 <= value <= MAX_WIDTH:
-                raise ValueError(f"a width counts channels: 0 to {MAX_WIDTH}")
-            return dict.fromkeys(PORTS[:4], value)
-        return value
 
-
-class MeshDescription(Record):
+class MeshDescription(GridDescription):
     """A mesh chip as its YAML file states it."""
 
-    family: str
-    name: str = ""
-    grid: tuple[int, int] = Field(strict=False)
-    neurons_per_tile: int = Field(ge=1, le=4096)
     channels: Channels
-    blocked: tuple[Blocked, ...] = Field(default=(), strict=False)
-    technology: str | None = None
-
-    @field_validator("grid")
-    @classmethod
-    def _grid(cls, grid: tuple[int, int]) -> tuple[int, int]:
-        return checked_grid(grid)
 
     def build(self, technology: Technology | None = None) -> TileFabric:
         """The fabric of this description."""

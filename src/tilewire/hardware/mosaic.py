@@ -10,9 +10,8 @@ from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, field_validator
 
-from tilewire.hardware.blocked import Blocked, block
+from tilewire.hardware.blocked import block
 from tilewire.hardware.fabric import (
     EAST,
     NORTH,
@@ -24,62 +23,29 @@ from tilewire.hardware.fabric import (
     DeviceMemory,
     Ints,
     TileFabric,
-    checked_grid,
 )
+from tilewire.hardware.grid import GridDescription, OptionalPerSide, PerSide, Sides, Width
 from tilewire.hardware.technology import Technology
 from tilewire.yamlfile import Record
 
 TILE, CORNER, EDGE = range(3)
 KINDS = ("tile", "corner", "edge")
-Width = int | Mapping[str, int]
-MAX_WIDTH = 1 << 20
-
-
-class Sides(Record):
-    """Channels per side of a unit."""
-
-    north: int = Field(ge=0, le=MAX_WIDTH)
-    east: int = Field(ge=0, le=MAX_WIDTH)
-    south: int = Field(ge=0, le=MAX_WIDTH)
-    west: int = Field(ge=0, le=MAX_WIDTH)
 
 
 class Channels(Record):
     """Widths in channels, one figure or one per side. ``corner`` and ``edge`` override ``router``; ``tile_out`` defaults to S."""
 
-    router: Sides
-    tile_in: Sides
-    tile_out: Sides | None = None
-    corner: Sides | None = None
-    edge: Sides | None = None
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _all_sides(cls, value: object) -> object:
-        if isinstance(value, bool) or not isinstance(value, int | Mapping | Sides | None):
-            raise ValueError("is neither a whole number of channels nor a mapping of north, east, south, west")
-        if isinstance(value, int):
-            if not 0 <= value <= MAX_WIDTH:
-                raise ValueError(f"a width counts channels: 0 to {MAX_WIDTH}")
-            return dict.fromkeys(PORTS[:4], value)
-        return value
+    router: PerSide
+    tile_in: PerSide
+    tile_out: OptionalPerSide = None
+    corner: OptionalPerSide = None
+    edge: OptionalPerSide = None
 
 
-class MosaicDescription(Record):
+class MosaicDescription(GridDescription):
     """A Mosaic chip as its YAML file states it."""
 
-    family: str
-    name: str = ""
-    grid: tuple[int, int] = Field(strict=False)
-    neurons_per_tile: int = Field(ge=1, le=4096)
     channels: Channels
-    blocked: tuple[Blocked, ...] = Field(default=(), strict=False)
-    technology: str | None = None
-
-    @field_validator("grid")
-    @classmethod
-    def _grid(cls, grid: tuple[int, int]) -> tuple[int, int]:
-        return checked_grid(grid)
 
     def build(self, technology: Technology | None = None) -> TileFabric:
         """The fabric of this description."""
