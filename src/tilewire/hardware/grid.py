@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BeforeValidator, Field, field_validator
 
 from tilewire.hardware.blocked import Blocked
-from tilewire.hardware.fabric import PORTS, checked_grid
+from tilewire.hardware.fabric import PORTS, STEP, Ints, checked_grid
 from tilewire.yamlfile import Record
 
 MAX_WIDTH = 1 << 20
@@ -37,6 +39,20 @@ def _all_sides(value: object) -> object:
 
 PerSide = Annotated[Sides, BeforeValidator(_all_sides)]
 OptionalPerSide = Annotated[Sides | None, BeforeValidator(_all_sides)]
+
+
+def neighbours(shape: tuple[int, int]) -> tuple[Ints, Ints, NDArray[np.int8]]:
+    """Position, position beside it and port that leads there, of a grid of positions row * columns + column; by port, then position."""
+    row, column = (index.ravel().astype(np.int32) for index in np.indices(shape))
+    sources, targets, ports = [], [], []
+    for port in range(4):
+        to_row, to_column = row + STEP[port, 0], column + STEP[port, 1]
+        inside = (to_row >= 0) & (to_row < shape[0]) & (to_column >= 0) & (to_column < shape[1])
+        source = np.flatnonzero(inside).astype(np.int32)
+        sources.append(source)
+        targets.append((to_row * shape[1] + to_column)[inside].astype(np.int32))
+        ports.append(np.full(source.size, port, np.int8))
+    return np.concatenate(sources), np.concatenate(targets), np.concatenate(ports)
 
 
 class GridDescription(Record):

@@ -20,13 +20,12 @@ from tilewire.hardware.fabric import (
     OPPOSITE,
     PORTS,
     SOUTH,
-    STEP,
     WEST,
     DeviceMemory,
     Ints,
     TileFabric,
 )
-from tilewire.hardware.grid import MAX_WIDTH, GridDescription, PerSide, Width
+from tilewire.hardware.grid import MAX_WIDTH, GridDescription, PerSide, Width, neighbours
 from tilewire.hardware.technology import Technology
 from tilewire.yamlfile import Record
 
@@ -94,18 +93,12 @@ def x_then_y(fabric: TileFabric, source: Ints, target: Ints) -> tuple[NDArray[np
 
 def _links(grid: tuple[int, int]) -> tuple[Ints, Ints, NDArray[np.int8]]:
     """Source node, target node, out port: tile to router, router to tile, then router to router by port."""
-    n = grid[0] * grid[1]
-    row, column = (index.ravel() for index in np.indices(grid))
-    tile, router = np.arange(n), np.arange(n, 2 * n)
-    sources, targets, ports = [tile, router], [router, tile], [np.full(n, LOCAL), np.full(n, LOCAL)]
-    for port in (NORTH, EAST, SOUTH, WEST):
-        to_row, to_column = row + STEP[port, 0], column + STEP[port, 1]
-        inside = (to_row >= 0) & (to_row < grid[0]) & (to_column >= 0) & (to_column < grid[1])
-        sources.append(router[inside])
-        targets.append(n + (to_row * grid[1] + to_column)[inside])
-        ports.append(np.full(int(inside.sum()), port))
-    source, target = (np.concatenate(nodes).astype(np.int32) for nodes in (sources, targets))
-    return source, target, np.concatenate(ports).astype(np.int8)
+    n = np.int32(grid[0] * grid[1])
+    tile = np.arange(n, dtype=np.int32)
+    local = np.full(2 * n, LOCAL, np.int8)
+    source, target, port = neighbours(grid)
+    sources, targets = (tile, tile + n, source + n), (tile + n, tile, target + n)
+    return np.concatenate(sources), np.concatenate(targets), np.concatenate([local, port])
 
 
 def mesh(

@@ -18,13 +18,12 @@ from tilewire.hardware.fabric import (
     OPPOSITE,
     PORTS,
     SOUTH,
-    STEP,
     WEST,
     DeviceMemory,
     Ints,
     TileFabric,
 )
-from tilewire.hardware.grid import GridDescription, OptionalPerSide, PerSide, Sides, Width
+from tilewire.hardware.grid import GridDescription, OptionalPerSide, PerSide, Sides, Width, neighbours
 from tilewire.hardware.technology import Technology
 from tilewire.yamlfile import Record
 
@@ -163,7 +162,7 @@ def mosaic(
     kind = np.where((row % 2 == 1) & (column % 2 == 1), TILE, np.where((row + column) % 2 == 0, CORNER, EDGE)).astype(
         np.int8
     )
-    source, target, port = _links(canvas, row, column)
+    source, target, port = neighbours(canvas)
     router = s if router is None else router
     corner_width, edge_width = (
         _per_side(router if corner is None else corner),
@@ -185,16 +184,3 @@ def mosaic(
         tile_node=np.flatnonzero(kind == TILE).astype(np.int32), link_source=source, link_target=target, link_port=port,
         port_width=port_width, fixed_path=one_turn, memory_rule=memory, technology=technology, name=name,
     )  # fmt: skip
-
-
-def _links(canvas: tuple[int, int], row: Ints, column: Ints) -> tuple[Ints, Ints, NDArray[np.int8]]:
-    """Source node, target node and out port of the wires between neighbours on the canvas, ordered by port, then node."""
-    sources, targets, ports = [], [], []
-    for port in range(4):
-        other_row, other_column = row + STEP[port, 0], column + STEP[port, 1]
-        inside = (other_row >= 0) & (other_row < canvas[0]) & (other_column >= 0) & (other_column < canvas[1])
-        node = np.flatnonzero(inside).astype(np.int32)
-        sources.append(node)
-        targets.append((other_row * canvas[1] + other_column)[inside].astype(np.int32))
-        ports.append(np.full(node.size, port, np.int8))
-    return np.concatenate(sources), np.concatenate(targets), np.concatenate(ports)

@@ -36,8 +36,8 @@ def _excess(fabric: TileFabric, load: Ints) -> Excess:
 
 
 @dataclass(frozen=True, eq=False)
-class OneTurnPorts:
-    """Nets on each link under the fixed paths <= its channels. ``most`` caps the branches, all in all."""
+class _Ports:
+    """The chip, the tile of each neuron, and ``most`` branches, all in all (None: what the tile inputs can take)."""
 
     fabric: TileFabric
     tile_of: Ints
@@ -46,6 +46,10 @@ class OneTurnPorts:
     def branches(self) -> int:
         limit = entries(self.fabric, self.tile_of)
         return limit if self.most is None else min(limit, self.most)
+
+
+class OneTurnPorts(_Ports):
+    """Nets on each link under the fixed paths <= its channels."""
 
     def start(self, branches: Connectivity, arrays: Arrays | None = None) -> OneTurnPortState:
         return OneTurnPortState(self, branches)
@@ -79,20 +83,11 @@ class OneTurnPortState:
         return {}
 
 
-@dataclass(frozen=True, eq=False)
-class NegotiatedPorts:
+class NegotiatedPorts(_Ports):
     """Nets on each link <= its channels, with trees that are grown and pruned as branches come and go: the state *is* the trees.
 
-    add = cheapest extension through free channels, remove = prune what feeds nothing; no rip-up inside a step. ``most`` caps the branches.
+    add = cheapest extension through free channels, remove = prune what feeds nothing; no rip-up inside a step.
     """
-
-    fabric: TileFabric
-    tile_of: Ints
-    most: int | None = None
-
-    def branches(self) -> int:
-        limit = entries(self.fabric, self.tile_of)
-        return limit if self.most is None else min(limit, self.most)
 
     def start(self, branches: Connectivity, arrays: Arrays | None = None) -> NegotiatedPortState:
         return NegotiatedPortState(self, branches, arrays)
