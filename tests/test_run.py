@@ -12,7 +12,7 @@ import pytest
 from tilewire import checkpoint
 from tilewire.config import load_recipe
 from tilewire.errors import BudgetError, DataError, RunError, TilewireError, TrainingError, UsageError
-from tilewire.run import Interrupted, Silent, execute
+from tilewire.run import Interrupted, Silent, execute, prepare_data
 
 ARTEFACTS = ("metrics.jsonl", "evaluation.json", "config.yaml", "hardware.yaml")
 
@@ -81,6 +81,16 @@ def test_any_recipe_resumes_bit_identically(toy_recipe, tmp_path, sections):
     stopped(recipe, tmp_path / "b", steps)
     execute(recipe, tmp_path / "b")
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
+
+
+def test_the_first_samples_of_every_split_or_of_the_named_ones(toy_recipe):
+    def sizes(limit):
+        data, _ = prepare_data(load_recipe(str(toy_recipe(data={"name": "toy_task:toy", "limit": limit}))))
+        return {name: len(pack) for name, pack in data.splits.items()}
+
+    whole = sizes(None)
+    assert sizes(2) == dict.fromkeys(whole, 2)
+    assert sizes({"train": 3, "test": 1}) == whole | {"train": 3, "test": 1}
 
 
 def test_the_seed_is_the_only_source_of_chance(toy_recipe, unbroken, tmp_path):

@@ -17,6 +17,9 @@ from tilewire.yamlfile import Record, read, validate, with_settings
 _RECIPES = resources.files("tilewire") / "recipes"
 
 
+Count = Annotated[int, Field(ge=1)]
+
+
 class DataConfig(Record):
     """Which data, and how its time and channels are brought to the network."""
 
@@ -36,7 +39,9 @@ class DataConfig(Record):
     options: dict[str, Any] = Field(
         default={}, description="what the loader of this data set takes, e.g. words of the pairs task"
     )
-    limit: int | None = Field(default=None, ge=1, description="use only the first samples of each split")
+    limit: Count | dict[Literal["train", "validation", "test"], Count] | None = Field(
+        default=None, description="use only the first samples of each split, or of the named ones"
+    )
 
 
 class NeuronConfig(Record):

@@ -102,8 +102,8 @@ def prepare_data(recipe: Recipe) -> tuple[SpikeData, dict[str, NDArray[np.int64]
     splits: dict[str, EventPack] = {}
     utterance: dict[str, NDArray[np.int64]] = {}
     for name, pack in data.splits.items():
-        part = pack.take(np.arange(min(config.limit, len(pack)))) if config.limit else pack
-        part = part.rebin(config.rebin)
+        limit = config.limit.get(name) if isinstance(config.limit, dict) else config.limit
+        part = (pack.take(np.arange(min(limit, len(pack)))) if limit else pack).rebin(config.rebin)
         utterance[name] = np.arange(len(part))
         if config.fold > 1:
             part, utterance[name] = part.fold_channels(config.fold)
