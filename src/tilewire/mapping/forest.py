@@ -182,8 +182,9 @@ class Forest:
     Adding a branch extends the net's tree by its cheapest path through free channels; removing one prunes what then feeds nothing.
     """
 
-    def __init__(self, fabric: TileFabric, placement: Ints) -> None:
+    def __init__(self, fabric: TileFabric, placement: Ints, capacity: Ints | None = None) -> None:
         self.fabric, self.placement = fabric, np.asarray(placement, np.int32)
+        self.capacity = fabric.capacity if capacity is None else capacity  # int32 [links], read at every search
         self.load = np.zeros(fabric.n_links, np.int32)
         self._graph, self._work = graph_of(fabric), work_of(fabric.n_nodes)
         self._at, self._path = np.full(fabric.n_nodes, NONE, np.int32), np.empty(fabric.n_nodes, np.int32)
@@ -207,7 +208,7 @@ class Forest:
         self._number += 1
         node = self.fabric.tile_node
         found: bool = _search(
-            self._hops, self._graph, self.fabric.link_target, self.load, self.fabric.capacity, self._work, self._number,
+            self._hops, self._graph, self.fabric.link_target, self.load, self.capacity, self._work, self._number,
             neuron, node[self.placement[neuron]], node[tile], self._at,
         )  # fmt: skip
         return found
@@ -215,6 +216,17 @@ class Forest:
     def reaches(self, neuron: int, tile: int) -> bool:
         """Whether a path with a free channel on every new link leads from the net's tree into the tile."""
         return self._find(neuron, tile)
+
+    def extension(self, neuron: int, tile: int) -> Ints | None:
+        """Links that `add` would take, None if there is no free path."""
+        if not self._find(neuron, tile):
+            return None
+        node, links = int(self.fabric.tile_node[tile]), []
+        while self._work.inside[node] != self._number:
+            entry = self._work.parent[node]
+            links.append(self._graph.link[entry])
+            node = int(self._graph.source[entry])
+        return np.array(links, np.int32)
 
     def add(self, neuron: int, tile: int) -> bool:
         """Extend a net to a tile it does not reach yet; False, and nothing changed, if no free path exists."""
@@ -238,7 +250,7 @@ class Forest:
             self._reserve(2 * self.fabric.n_nodes)
             done, used = _fill(
                 keys[start:], wanted, linked, self.placement, self.fabric.tile_node, self._hops, self._graph,
-                self.fabric.link_target, self.load, self.fabric.capacity, self._work, self._number, self._at, self._path,
+                self.fabric.link_target, self.load, self.capacity, self._work, self._number, self._at, self._path,
                 self.fabric.n_nodes,
             )  # fmt: skip
             self._number += used
