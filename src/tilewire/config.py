@@ -79,7 +79,8 @@ class BudgetConfig(Record):
     """The budget that holds at every step.
 
     hop-profile: ``profile`` {hop class: density}. ports: the channels of every port, trees of the recipe's router, at most ``branches`` of
-    them. fan: ``fan_in`` branches into a tile, ``fan_out`` branches of a neuron. all-of: every budget of the list ``all``.
+    them. branches: so many ``branches`` at any distance (null: all-to-all). fan: ``fan_in`` branches into a tile, ``fan_out`` branches of a
+    neuron. all-of: every budget of the list ``all``.
     """
 
     kind: str = "hop-profile"
@@ -110,6 +111,25 @@ class RewireConfig(Record):
     density: float | None = Field(default=None, gt=0, le=1)
     grow: Literal["uniform", "gradient"] | None = None
     explore: float = Field(default=0.2, ge=0, le=1)
+
+
+class CompressConfig(Record):
+    """Train all-to-all for ``after`` epochs, prune whole branches by norm into the budget, fine-tune for the rest; wiring is fixed then.
+
+    ``penalty`` = lambda of the hop penalty (0: magnitude pruning) and ``beta`` its steepness over hops as ``hop`` counts
+    them, see `rewire.hop_penalty`.
+    """
+
+    after: int = Field(ge=1)
+    penalty: float = Field(default=0.0, ge=0)
+    beta: float = Field(default=1.0, ge=0)
+    hop: Literal["manhattan", "class"] = "manhattan"
+
+
+class EvaluateConfig(Record):
+    """What a finished run is asked. ``sizing``: routers for which the smallest chip is looked for (negotiated sizing takes seconds)."""
+
+    sizing: list[Literal["one-turn", "negotiated"]] = Field(default=["one-turn", "negotiated"])
 
 
 class RateConfig(Record):
@@ -161,7 +181,19 @@ class Recipe(Record):
     router: Literal["one-turn", "negotiated"] = "one-turn"
     budget: BudgetConfig = BudgetConfig()
     rewire: RewireConfig = RewireConfig()
+    compress: CompressConfig | None = None
     train: TrainConfig = TrainConfig()
+    evaluate: EvaluateConfig = EvaluateConfig()
+
+    @model_validator(mode="after")
+    def _compressible(self) -> Recipe:
+        if self.compress and self.rewire.every:
+            raise ValueError("compress fixes the wiring that it chose: it needs rewire.every = 0")
+        if self.compress and self.compress.after >= self.train.epochs:
+            raise ValueError(
+                f"compress.after {self.compress.after} leaves none of {self.train.epochs} epochs to fine-tune"
+            )
+        return self
 
 
 def recipes() -> list[str]:

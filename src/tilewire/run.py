@@ -27,16 +27,20 @@ from tilewire.hardware.description import fabric_hash, from_mapping, load_hardwa
 from tilewire.hardware.fabric import TileFabric
 from tilewire.kernels import dispatch
 from tilewire.kernels.lif import Lif
+from tilewire.mapping.budget import Budget
 from tilewire.mapping.budgets import BUDGETS, build_budget
+from tilewire.mapping.count_budget import Count
 from tilewire.mapping.placement import PLACERS
 from tilewire.mapping.routing import ROUTERS
 from tilewire.nn.initialise import INITIAL_LAWS
 from tilewire.nn.readout import CountReadout, LeakyReadout, Readout
 from tilewire.nn.roles import TiledSpec
 from tilewire.nn.tiled import TiledRSNN
+from tilewire.rewire.compress import Compression
 from tilewire.rewire.constrained import Constrained
 from tilewire.rewire.drop import DROP_RULES, build_drop
 from tilewire.rewire.grow import ByGradient
+from tilewire.rewire.hop_penalty import HopPenalty
 from tilewire.streams import stream
 from tilewire.train import StepReport, Trainer
 
@@ -152,17 +156,29 @@ def build(recipe: Recipe, fabric: TileFabric | None = None) -> Parts:
     options = recipe.budget.model_dump() | {"router": recipe.router}
     budget = build_budget(recipe.budget.kind, fabric, group_of, options)
     law = INITIAL_LAWS["above-threshold"](rewire.threshold, rewire.alpha)
-    network = TiledRSNN(fabric, spec, lif, budget.branches(), law, stream(recipe.seed, "weights"))
+    compression = _compression(recipe, fabric, budget, group_of)
+    start = compression.dense if compression else budget
+    network = TiledRSNN(fabric, spec, lif, start.branches(), law, stream(recipe.seed, "weights"))
     network.tier = recipe.kernel
     optimiser = torch.optim.Adam(network.parameters(), lr=recipe.train.lr)
     horizon = (recipe.train.epochs - 1) // rewire.every if rewire.every else None
     drop = build_drop(horizon=horizon, **rewire.model_dump(exclude={"every", "alpha", "grow", "explore"}))
-    constrained = Constrained(network, optimiser, budget, drop, law, recipe.seed)
+    constrained = Constrained(network, optimiser, start, drop, law, recipe.seed)
     readout = build_readout(recipe, len(data.classes))
     by_gradient = (rewire.grow or ("gradient" if rewire.rule == "rigl" else "uniform")) == "gradient"
     grow = partial(ByGradient, explore=rewire.explore) if by_gradient else None
-    trainer = Trainer(recipe.train, constrained, readout, data.splits["train"], rewire.every, recipe.seed, grow)
+    trainer = Trainer(
+        recipe.train, constrained, readout, data.splits["train"], rewire.every, recipe.seed, grow, compression
+    )
     return Parts(recipe, fabric, data, utterance, trainer, readout)
+
+
+def _compression(recipe: Recipe, fabric: TileFabric, budget: Budget, group_of: NDArray[np.int32]) -> Compression | None:
+    config = recipe.compress
+    if config is None:
+        return None
+    penalty = HopPenalty(config.penalty, config.beta, config.hop) if config.penalty else None
+    return Compression(config.after, Count(group_of, fabric.n_tiles), budget, penalty)
 
 
 def manifest(parts: Parts, threads: int, tier: str) -> dict[str, Any]:

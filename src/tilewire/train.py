@@ -22,7 +22,9 @@ from tilewire.errors import RunError, TrainingError, UsageError
 from tilewire.nn.readout import Readout, rate_hinge
 from tilewire.nn.tiled import TiledRSNN
 from tilewire.rewire.candidates import branch_gradient
+from tilewire.rewire.compress import Compression
 from tilewire.rewire.constrained import Constrained
+from tilewire.rewire.engine import Rewired
 from tilewire.rewire.grow import GrowRule, Score, uniform
 from tilewire.streams import stream
 
@@ -80,11 +82,12 @@ class Trainer:
         rewire_every: int,
         seed: int,
         grow: Callable[[Score], GrowRule] | None = None,
+        compression: Compression | None = None,
     ) -> None:
         self.config, self.constrained, self.readout, self.data = config, constrained, readout, train
         self.network: TiledRSNN = constrained.network
         self.optimiser = constrained.optimiser
-        self.rewire_every, self.seed, self.grow = rewire_every, seed, grow
+        self.rewire_every, self.seed, self.grow, self.compression = rewire_every, seed, grow, compression
         self.cursor = Cursor()
         self.steps_per_epoch = math.ceil(len(train) / config.batch)
 
@@ -117,6 +120,9 @@ class Trainer:
         counts, trains = self.network(events)
         scores = self.readout(counts, trains)
         loss = self._loss(counts, scores, label)
+        penalty = self.compression.penalty_in(cursor.epoch) if self.compression else None
+        if penalty is not None:
+            loss = loss + penalty(self.network)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), config.clip)
@@ -170,10 +176,7 @@ class Trainer:
     def end_epoch(self, validation: EventPack | None) -> dict[str, Any]:
         """Rewire if due, measure, move the cursor to the next epoch; the metrics record of the epoch."""
         tally, epoch = self.cursor.tally, self.cursor.epoch
-        rewired = None
-        # Never after the last epoch: newborn branches would enter the final network untrained.
-        if self.rewire_every and (epoch + 1) % self.rewire_every == 0 and epoch + 1 < self.config.epochs:
-            rewired = self.constrained.step(self._grow())
+        rewired = self._rewire(epoch + 1)
         excess = self.constrained.excess()
         record = {
             "epoch": epoch,
@@ -190,6 +193,15 @@ class Trainer:
         }
         self.cursor = Cursor(epoch + 1)
         return record
+
+    def _rewire(self, done: int) -> Rewired | None:
+        """Rewire or compress if it is due after so many epochs."""
+        if self.compression is not None and done == self.compression.after:
+            return self.constrained.prune(self.compression.target)
+        # Never after the last epoch: newborn branches would enter the final network untrained.
+        if self.rewire_every and done % self.rewire_every == 0 and done < self.config.epochs:
+            return self.constrained.step(self._grow())
+        return None
 
     def _density(self) -> dict[str, float]:
         """Share of the available branches that live, per hop class."""
@@ -251,6 +263,8 @@ class Trainer:
             {name.removeprefix(part): value for name, value in arrays.items() if name.startswith(part)}
             for part in ("budget.", "rule.")
         )
+        if self.compression is not None:
+            self.constrained.budget = self.compression.budget(state["cursor"]["epoch"])
         self.constrained.restart(state["rewiring_steps"], budget or None, rule or None)
         cursor = state["cursor"]
         self.cursor = Cursor(cursor["epoch"], cursor["step"], Tally(**cursor["tally"]))

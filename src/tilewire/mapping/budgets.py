@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tilewire.errors import BudgetError, unknown
 from tilewire.hardware.fabric import TileFabric
 from tilewire.mapping.budget import Budget, BudgetState, HopProfile
+from tilewire.mapping.count_budget import Count
 from tilewire.mapping.fan_budget import AllOf, Fan
 from tilewire.mapping.port_budget import NegotiatedPorts, OneTurnPorts
 from tilewire.mapping.trees import Trees
@@ -34,6 +35,10 @@ def _fan(fabric: TileFabric, tile_of: Ints, options: Options) -> Budget:
     return Fan(fabric, tile_of, options.get("fan_out"), options.get("fan_in"))
 
 
+def _branches(fabric: TileFabric, tile_of: Ints, options: Options) -> Budget:
+    return Count(tile_of, fabric.n_tiles, options.get("branches"))
+
+
 def _all_of(fabric: TileFabric, tile_of: Ints, options: Options) -> Budget:
     parts: Sequence[Options] = options.get("all") or []
     if not parts:
@@ -48,6 +53,7 @@ BUDGETS: dict[str, Callable[[TileFabric, Ints, Options], Budget]] = {
     "hop-profile": _hop_profile,
     "ports": _ports,
     "fan": _fan,
+    "branches": _branches,
     "all-of": _all_of,
 }
 

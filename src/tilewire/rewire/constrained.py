@@ -10,9 +10,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from tilewire.kernels.blocks import DEAD
 from tilewire.mapping.budget import Budget, Excess
 from tilewire.nn.initialise import InitialLaw
 from tilewire.nn.tiled import TiledRSNN
+from tilewire.rewire.compress import largest
 from tilewire.rewire.engine import Rewired, Rewiring
 from tilewire.rewire.grow import GrowRule, uniform
 from tilewire.rewire.moments import forget as forget
@@ -81,6 +83,20 @@ class Constrained:
         if isinstance(self.drop, Walks):
             self.synapses.restart(changed)
         return rewired
+
+    def prune(self, budget: Budget) -> Rewired:
+        """Change to another budget and keep the branches of greatest norm that it admits; no branch is born."""
+        table, weight = self.network.branches, self.network.branch_weight
+        kept, state = largest(table, weight, budget)
+        dies = np.setdiff1d(np.flatnonzero(table.tile != DEAD), kept)
+        table.tile[dies] = DEAD
+        weight[dies] = 0.0
+        forget(self.optimiser, self.network.w_rec, torch.from_numpy(dies + self.network.n_local))
+        if isinstance(self.drop, Walks):
+            self.synapses.restart(dies)
+        self.budget = budget
+        self.restart(self.steps, state.arrays() or None, self.arrays() or None)
+        return Rewired(dies, np.empty(0, np.int64), 0)
 
     def excess(self) -> Excess:
         """Use against capacity of every resource of the budget."""
