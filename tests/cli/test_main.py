@@ -127,7 +127,7 @@ def test_an_internal_error_shows_a_traceback_only_when_asked(call, monkeypatch):
     def broken(_name):
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr("tilewire.hardware.description.load_hardware", broken)
+    monkeypatch.setattr("tilewire.hardware.description.load_machine", broken)
     code, out, err = call("hw", "show", "mosaic-5x5-speech")
     assert (code, out) == (3, "")
     assert "internal error: ZeroDivisionError: a bug" in err
@@ -158,7 +158,7 @@ def test_no_arguments_show_the_help(call):
 
 
 def test_ctrl_c_in_a_verb_with_nothing_to_save(call, monkeypatch):
-    monkeypatch.setattr("tilewire.hardware.description.load_hardware", lambda _name: signal.raise_signal(signal.SIGINT))
+    monkeypatch.setattr("tilewire.hardware.description.load_machine", lambda _name: signal.raise_signal(signal.SIGINT))
     code, out, err = call("hw", "show", "mosaic-5x5-speech", "--json")
     assert code == 130
     assert one_object(out)["error"]["type"] == "Stopped"

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from tilewire.cli import streaming
 from tilewire.cli.output import Json, emit, log, say, table
 from tilewire.errors import ConfigError, Fault, TilewireError, UsageError
 
@@ -32,12 +33,18 @@ def summary(fabric: Any) -> dict[str, Any]:
     }
 
 
+def _figures(machine: Any) -> dict[str, Any]:
+    return streaming.summary(machine) if machine.family == "streaming" else summary(machine)
+
+
 @app.command()
 def show(hardware: Name, json: Json = False) -> None:
     """Tiles, hop classes, capacities and device memory of a chip."""
-    from tilewire.hardware.description import load_description, load_hardware
+    from tilewire.hardware.description import load_description, load_machine
 
-    fabric = load_hardware(hardware)
+    fabric = load_machine(hardware)
+    if fabric.family == "streaming":
+        return streaming.show(fabric, hardware, json)
     content = summary(fabric) | {"channels": load_description(hardware).model_dump().get("channels", {})}
     if json:
         return emit(content)
@@ -59,12 +66,12 @@ def validate(
     json: Json = False,
 ) -> None:
     """Check hardware files; all faults of a file are listed with their lines."""
-    from tilewire.hardware.description import load_hardware
+    from tilewire.hardware.description import load_machine
 
     faults: list[Fault] = []
     for name in files:
         try:
-            load_hardware(name)
+            load_machine(name)
         except ConfigError as error:
             faults += error.faults
         except TilewireError as error:
@@ -158,39 +165,52 @@ def new(
 ) -> None:
     """Write a hardware file: of a family, sized for a profile, or a copy of another (comments kept)."""
     from tilewire.checkpoint import replace_file
-    from tilewire.hardware.description import FAMILIES, describe, from_mapping, load_hardware, locate
+    from tilewire.hardware.description import FAMILIES, load_machine, locate
     from tilewire.yamlfile import text_of
 
     if out.exists() and not force:
         raise UsageError("the file exists", where=str(out), hint="another --out, or --force")
     if family not in FAMILIES:
         path = locate(family)
-        text = _changed(text_of(path), str(path), settings or [])
+        text, origin = text_of(path), str(path)
+    elif family == "streaming":
+        text, origin = streaming.template(out.stem), str(out)
     else:
-        height, width = _grid(grid)
-        wide = neurons_per_tile if channels is None else channels
-        ports: dict[str, Any] = {"router": wide, "tile_in": wide, "tile_out": neurons_per_tile}
-        document = {"family": family, "name": out.stem, "grid": [height, width], "neurons_per_tile": neurons_per_tile}
-        note = ""
-        if profile is not None:
-            describe(document | {"channels": ports}, str(out))
-            ports |= _sized_for(document | {"channels": ports}, parse_profile(profile), quantile, networks, seed)
-            note = f"\n# {quantile:.1%} of random networks of profile {profile} fit one-turn ({networks} networks, seed {seed})."
-        fabric = from_mapping(document | {"channels": ports}, str(out))
-        rest = "".join(
-            f"  {key}: {_text(ports[key])}\n" for key in ports if key not in ("router", "tile_in", "tile_out")
-        )
-        text = TEMPLATE.format(
-            height=height, width=width, s=neurons_per_tile, memory=fabric.memory().total, note=note, rest=rest,
-            **{key: document[key] for key in ("family", "name")},
-            **{key: _text(ports[key]) for key in ("router", "tile_in", "tile_out")},
-        )  # fmt: skip
-        text = _changed(text, str(out), settings or [])
+        sized = None if profile is None else (profile, quantile, networks, seed)
+        text, origin = _grid_text(family, out, grid, neurons_per_tile, channels, sized), str(out)
+    text = _changed(text, origin, settings or [])
     replace_file(out, text.encode())
-    fabric = load_hardware(out)
+    fabric = load_machine(out)
     if json:
-        return emit({"file": str(out)} | summary(fabric))
+        return emit({"file": str(out)} | _figures(fabric))
+    if fabric.family == "streaming":
+        return streaming.show(fabric, str(out), json)
     return say(f"{out}: {fabric.n_tiles} tiles, {fabric.n_neurons:,} neurons, {fabric.memory().total:,} devices")
+
+
+def _grid_text(
+    family: str, out: Path, grid: str, s: int, channels: int | None, sized: tuple[str, float, int, int] | None
+) -> str:
+    """Text of a new tile grid; ``sized``: profile, quantile, networks and seed that choose the channels."""
+    from tilewire.hardware.description import describe, from_mapping
+
+    height, width = _grid(grid)
+    wide = s if channels is None else channels
+    ports: dict[str, Any] = {"router": wide, "tile_in": wide, "tile_out": s}
+    document = {"family": family, "name": out.stem, "grid": [height, width], "neurons_per_tile": s}
+    note = ""
+    if sized is not None:
+        profile, quantile, networks, seed = sized
+        describe(document | {"channels": ports}, str(out))
+        ports |= _sized_for(document | {"channels": ports}, parse_profile(profile), quantile, networks, seed)
+        note = f"\n# {quantile:.1%} of random networks of profile {profile} fit one-turn ({networks} networks, seed {seed})."
+    fabric = from_mapping(document | {"channels": ports}, str(out))
+    rest = "".join(f"  {key}: {_text(ports[key])}\n" for key in ports if key not in ("router", "tile_in", "tile_out"))
+    return TEMPLATE.format(
+        height=height, width=width, s=s, memory=fabric.memory().total, note=note, rest=rest,
+        **{key: document[key] for key in ("family", "name")},
+        **{key: _text(ports[key]) for key in ("router", "tile_in", "tile_out")},
+    )  # fmt: skip
 
 
 def _changed(text: str, name: str, settings: list[str]) -> str:
@@ -199,11 +219,11 @@ def _changed(text: str, name: str, settings: list[str]) -> str:
 
     from ruamel.yaml import YAML
 
-    from tilewire.hardware.description import from_mapping
+    from tilewire.hardware.description import machine_of
     from tilewire.yamlfile import parse, with_settings
 
     document = with_settings(parse(text, name), settings, name)
-    from_mapping(document, name)
+    machine_of(document, name)
     if not settings:
         return text
     yaml = YAML(typ="rt")

@@ -1,4 +1,4 @@
-"""Hardware files: YAML -> validated description -> `TileFabric`. One table row per family."""
+"""Hardware files: YAML -> validated description -> `TileFabric` or accelerator. One table row per family."""
 
 from __future__ import annotations
 
@@ -10,23 +10,30 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Protocol
 
-from tilewire.errors import ConfigError, Fault, UsageError, nearest, unknown
+from tilewire.errors import ConfigError, Fault, HardwareError, UsageError, nearest, unknown
 from tilewire.hardware.fabric import TileFabric, check_fabric
 from tilewire.hardware.mesh import MeshDescription
 from tilewire.hardware.mosaic import MosaicDescription
+from tilewire.hardware.streaming import StreamingAccelerator, StreamingDescription
 from tilewire.hardware.technology import Technology
 from tilewire.yamlfile import line_of, read, validate
 
+Machine = TileFabric | StreamingAccelerator
+
 
 class Description(Protocol):
-    """What a family's record must offer: its fields are the YAML keys, and it builds the fabric."""
+    """What a family's record must offer: its fields are the YAML keys, and it builds the machine."""
 
-    def build(self, technology: Technology | None = None) -> TileFabric: ...
+    def build(self, technology: Technology | None = None) -> Machine: ...
 
     def model_dump(self) -> dict[str, Any]: ...
 
 
-FAMILIES: dict[str, type[Any]] = {"mosaic": MosaicDescription, "mesh": MeshDescription}
+FAMILIES: dict[str, type[Any]] = {
+    "mosaic": MosaicDescription,
+    "mesh": MeshDescription,
+    "streaming": StreamingDescription,
+}
 _PRESETS = resources.files("tilewire.hardware") / "presets"
 
 
@@ -71,18 +78,36 @@ def load_description(name: str | Path) -> Description:
     return describe(read(path), str(path))
 
 
+def machine_of(document: Any, where: str = "hardware") -> Machine:
+    """Machine of a parsed document of any family. Raises `ConfigError` (description) or `HardwareError` (graph)."""
+    machine = describe(document, where).build()
+    if isinstance(machine, TileFabric):
+        check_fabric(machine)
+    return machine
+
+
+def load_machine(name: str | Path) -> Machine:
+    """Machine of a hardware file or preset of any family."""
+    path = locate(name)
+    return machine_of(read(path), str(path))
+
+
 def load_hardware(name: str | Path) -> TileFabric:
-    """Fabric of a hardware file or preset. Raises `ConfigError` (file) or `HardwareError` (graph)."""
-    fabric = load_description(name).build()
-    check_fabric(fabric)
-    return fabric
+    """Fabric of a hardware file or preset. Raises `ConfigError` (file) or `HardwareError` (graph, or no tile fabric)."""
+    return _with_tiles(load_machine(name), str(name))
 
 
 def from_mapping(document: Mapping[str, Any], where: str = "hardware") -> TileFabric:
     """Fabric of a description given in place, e.g. inside a recipe."""
-    fabric = describe(document, where).build()
-    check_fabric(fabric)
-    return fabric
+    return _with_tiles(machine_of(document, where), where)
+
+
+def _with_tiles(machine: Machine, where: str) -> TileFabric:
+    if not isinstance(machine, TileFabric):
+        raise HardwareError(
+            f"family '{machine.family}' has no tiles", where=where, hint="a file of family mosaic or mesh"
+        )
+    return machine
 
 
 def fabric_hash(fabric: TileFabric) -> str:
