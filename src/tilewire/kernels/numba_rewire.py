@@ -26,30 +26,48 @@ def strong_synapses(weight: NDArray[Any], threshold: Any) -> Longs:
 
 
 @njit(cache=True)
-def _by(key: NDArray[Any], bound: int, items: Ints) -> Ints:
-    """The items in ascending order of ``key[item]`` < bound, equal ones in the order given: a counting sort."""
-    start = np.zeros(bound + 1, np.int32)
-    for item in items:
-        start[key[item] + 1] += 1
-    for k in range(bound):
-        start[k + 1] += start[k]
-    result = np.empty_like(items)
-    for item in items:
-        result[start[key[item]]] = item
-        start[key[item]] += 1
-    return result
+def sorted_branches(source: Ints, tile: Ints, n_sources: int, n_tiles: int) -> tuple[Ints, Ints]:
+    """Branches sorted by (source, tile), each once; those with a negative tile are left out.
+
+    Two counting sorts, by tile and then by source: O(branches + sources + tiles).
+    """
+    column, row = (
+        np.zeros(n_tiles + 2, np.int32),
+        np.zeros(n_sources + 2, np.int32),
+    )  # where each one starts, at index + 1
+    for k in range(tile.size):
+        if tile[k] >= 0:
+            column[tile[k] + 2] += 1
+            row[source[k] + 2] += 1
+    for t in range(n_tiles):
+        column[t + 2] += column[t + 1]
+    for i in range(n_sources):
+        row[i + 2] += row[i + 1]
+    live = column[n_tiles + 1]
+    by_tile, by_source = np.empty(live, np.int64), np.empty(live, np.int64)
+    for k in range(tile.size):
+        if tile[k] >= 0:
+            by_tile[column[tile[k] + 1]] = np.int64(source[k]) << 32 | tile[k]
+            column[tile[k] + 1] += 1
+    for key in by_tile:
+        by_source[row[(key >> 32) + 1]] = key
+        row[(key >> 32) + 1] += 1
+    sources, tiles, n, last = np.empty(live, np.int32), np.empty(live, np.int32), 0, -1
+    for key in by_source:
+        sources[n], tiles[n] = key >> 32, key & 0xFFFFFFFF
+        n += key != last  # written over if it repeats; no branch
+        last = key
+    return sources[:n], tiles[:n]
 
 
 @njit(cache=True)
-def sorted_branches(source: NDArray[Any], tile: NDArray[Any], n_sources: int, n_tiles: int) -> tuple[Ints, Ints]:
-    """Branches sorted by (source, tile), each once; those with a negative tile are left out. O(branches + sources + tiles)."""
-    items = _by(source, n_sources, _by(tile, n_tiles, np.flatnonzero(tile >= 0).astype(np.int32)))
-    sources, tiles, n = np.empty(items.size, np.int32), np.empty(items.size, np.int32), 0
-    for item in items:
-        if n == 0 or sources[n - 1] != source[item] or tiles[n - 1] != tile[item]:
-            sources[n], tiles[n] = source[item], tile[item]
-            n += 1
-    return sources[:n], tiles[:n]
+def count_branches(use: Longs, step: int, tile_of: Ints, class_of: Ints, source: Ints, tile: Ints) -> None:
+    """Add ``step`` to ``use[own tile, class]`` for each branch whose class is not negative."""
+    for k in range(source.size):
+        own = tile_of[source[k]]
+        column = class_of[own, tile[k]]
+        if column >= 0:
+            use[own, column] += step
 
 
 @njit(cache=True)
@@ -68,15 +86,15 @@ def _below(rng: np.random.Generator, n: int) -> int:
     return min(int(rng.random() * n), n - 1)
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _draw_few(
-    rng: np.random.Generator, need: int, neurons: Longs, reach: Ints, taken: Words, source: Longs, target: Longs, n: int
+    rng: np.random.Generator, need: int, neurons: Longs, reach: Ints, taken: Words, source: Ints, target: Ints, n: int
 ) -> int:
     """Draw pairs and draw again those that are taken: uniform, cheap while half the pairs are free."""
     for _ in range(need):
         while True:
-            pair = _below(rng, neurons.size * reach.size)
-            neuron, tile = neurons[pair // reach.size], reach[pair % reach.size]
+            pair = np.uint32(_below(rng, neurons.size * reach.size))
+            neuron, tile = neurons[pair // np.uint32(reach.size)], reach[pair % np.uint32(reach.size)]
             if not _is_taken(taken, neuron, tile):
                 break
         _take(taken, neuron, tile)
@@ -87,18 +105,18 @@ def _draw_few(
 
 @njit(cache=True)
 def _draw_many(
-    rng: np.random.Generator, need: int, neurons: Longs, reach: Ints, taken: Words, source: Longs, target: Longs, n: int
+    rng: np.random.Generator, need: int, neurons: Longs, reach: Ints, taken: Words, source: Ints, target: Ints, n: int
 ) -> int:
     """List the free pairs and shuffle as many of them as are needed to the front."""
-    free, found = np.empty(neurons.size * reach.size, np.int64), 0
-    for pair in range(free.size):
-        if not _is_taken(taken, neurons[pair // reach.size], reach[pair % reach.size]):
-            free[found] = pair
-            found += 1
+    free, found = np.empty((neurons.size * reach.size, 2), np.int32), 0
+    for neuron in neurons:
+        for tile in reach:
+            free[found, 0], free[found, 1] = neuron, tile
+            found += not _is_taken(taken, neuron, tile)
     for k in range(need):
         other = k + _below(rng, found - k)
-        free[k], free[other] = free[other], free[k]
-        source[n], target[n] = neurons[free[k] // reach.size], reach[free[k] % reach.size]
+        source[n], target[n] = free[other, 0], free[other, 1]
+        free[other, 0], free[other, 1] = free[k, 0], free[k, 1]
         n += 1
     return n
 
@@ -107,7 +125,7 @@ def _draw_many(
 def fill_quotas(
     rng: np.random.Generator, slack: Longs, neurons_of: Longs, reach: Ints, reach_ptr: Longs, tile_of: Ints, class_of: Ints,
     linked_source: Ints, linked_target: Ints,
-) -> tuple[Longs, Longs]:  # fmt: skip
+) -> tuple[Ints, Ints]:  # fmt: skip
     """Branches that fill ``slack`` [tiles, classes], each class of a tile uniform without replacement among its free pairs.
 
     The pairs of tile t and class c are ``neurons_of[t]`` x ``reach[t, reach_ptr[t, c] : reach_ptr[t, c + 1]]``, less the linked ones.
@@ -115,21 +133,19 @@ def fill_quotas(
     """
     tiles, classes = slack.shape
     taken = np.zeros((tile_of.size, (tiles + 63) >> 6), np.uint64)
-    held = np.zeros((tiles, classes), np.int64)
     for k in range(linked_source.size):
         _take(taken, linked_source[k], linked_target[k])
-        own = tile_of[linked_source[k]]
-        column = class_of[own, linked_target[k]]
-        if column >= 0:
-            held[own, column] += 1
-    source, target, n = np.empty(slack.sum(), np.int64), np.empty(slack.sum(), np.int64), 0
+    held = np.zeros((tiles, classes), np.int64)
+    count_branches(held, 1, tile_of, class_of, linked_source, linked_target)
+    wanted = slack.sum()
+    source, target, n = np.empty(wanted, np.int32), np.empty(wanted, np.int32), 0
     for t in range(tiles):
         for c in range(classes):
-            there = reach[t, reach_ptr[t, c] : reach_ptr[t, c + 1]]
-            pairs = there.size * neurons_of.shape[1]
+            first, last = reach_ptr[t, c], reach_ptr[t, c + 1]
+            pairs = (last - first) * neurons_of.shape[1]
             need = min(slack[t, c], pairs - held[t, c])
             if need > 0 and 2 * (held[t, c] + need) <= pairs:
-                n = _draw_few(rng, need, neurons_of[t], there, taken, source, target, n)
+                n = _draw_few(rng, need, neurons_of[t], reach[t, first:last], taken, source, target, n)
             elif need > 0:
-                n = _draw_many(rng, need, neurons_of[t], there, taken, source, target, n)
+                n = _draw_many(rng, need, neurons_of[t], reach[t, first:last], taken, source, target, n)
     return source[:n], target[:n]

@@ -138,9 +138,9 @@ class HopProfileState:
         self._count(branches.source, branches.target, 1)
 
     def _count(self, source: NDArray[np.integer], tile: NDArray[np.integer], step: int) -> None:
-        own = self.budget.tile_of[source]
-        column = self.class_of[own, tile]
-        np.add.at(self.use, (own[column >= 0], column[column >= 0]), step)
+        from tilewire.kernels.numba_rewire import count_branches
+
+        count_branches(self.use, step, self.budget.tile_of, self.class_of, source, tile)
 
     def _resource(self, source: int, tile: int) -> tuple[int, int]:
         own = int(self.budget.tile_of[source])

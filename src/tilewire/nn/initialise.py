@@ -23,12 +23,9 @@ class AboveThreshold:
 
     def __call__(self, shape: tuple[int, int], rng: np.random.Generator) -> NDArray[np.float32]:
         """Weights float32 of ``shape`` [branches, S]."""
-        g = rng.standard_normal(shape, dtype=np.float32)
-        weight = np.abs(g)
-        weight *= self.alpha
-        weight += 1
-        weight *= self.threshold
-        return np.copysign(weight, g, out=weight)
+        from tilewire.kernels.numba_normal import above, standard_normal
+
+        return above(standard_normal(shape, rng), np.float32(self.threshold), np.float32(self.alpha))
 
 
 InitialLaw = Callable[[tuple[int, int], np.random.Generator], NDArray[np.float32]]

@@ -74,7 +74,6 @@ class Rewiring:
             for slot in dies:
                 self.state.remove(int(table.source[slot]), int(table.tile[slot]))
         table.tile[dies] = DEAD
-        weight[dies] = 0.0
         return self.grow(weight, positions, weights, killed=dies)
 
     def grow(
@@ -84,11 +83,11 @@ class Rewiring:
         weights: np.random.Generator,
         killed: NDArray[np.int64] | None = None,
     ) -> Rewired:
-        """Fill empty slots with branches that the budget admits."""
+        """Fill empty slots with branches that the budget admits; the weights of those that stay empty are 0."""
         table = self.table
         empty = np.flatnonzero(table.tile == DEAD)
         new = self.choose(self.state, live_branches(table), empty.size, positions)
-        born = empty[: len(new)]
+        born, weight[empty[len(new) :]] = empty[: len(new)], 0.0
         table.source[born], table.tile[born] = new.source, new.target
         weight[born] = self.newborn((born.size, weight.shape[1]), weights)
         return Rewired(np.empty(0, np.int64) if killed is None else killed, born, int(empty.size - born.size))
