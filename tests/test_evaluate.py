@@ -5,7 +5,7 @@ import pytest
 
 from tilewire.config import load_recipe
 from tilewire.data.record import SPLITS
-from tilewire.evaluate import map_network, objectives, score
+from tilewire.evaluate import map_network, objectives, score, wiring_objectives
 from tilewire.mapping.routing import load_mapping
 from tilewire.nn.inference import infer_network
 from tilewire.run import build, execute
@@ -65,3 +65,33 @@ def test_the_stored_mapping_is_the_one_reported(toy_recipe, tmp_path):
     assert dict(mapping.max_load) == evaluation["mapping"]["max_load"]
     assert evaluation["memory"]["total"] == sum(evaluation["memory"]["by_kind"].values())
     assert sum(map(sum, evaluation["confusion"])) == 6
+
+
+def test_needed_memory_of_both_routers_is_reported(toy_recipe):
+    """A chip that cannot carry the net still tells what the net needs; the recipe chooses the routers."""
+    hardware = {
+        "family": "mosaic",
+        "grid": [2, 3],
+        "neurons_per_tile": 4,
+        "channels": {"router": 0, "tile_in": 1, "tile_out": 1},
+    }
+    sections = {"kernel": "reference", "hardware": hardware, "budget": {"kind": "branches", "branches": 60}}
+    parts = build(load_recipe(str(toy_recipe(**sections))))
+    mapping, nets = map_network(parts, np.zeros(24))
+    assert mapping.verdict == "infeasible"
+    found = {name: entry["value"] for name, entry in wiring_objectives(parts, mapping, nets).items()}
+    needed = [f"memory_devices_needed_{name}" for name in ("one_turn", "negotiated")]
+    for name in needed:
+        assert 6 * 16 < found[f"{name}_sized_output"] <= found[name]
+    assert found[needed[1]] <= found[needed[0]]
+    assert found[needed[0]] >= mapping.memory_devices, "the published count wires all neurons out of a tile"
+    assert sum(value for name, value in found.items() if name.startswith("branches_hop_class_")) == 60
+    one = build(load_recipe(str(toy_recipe(**sections, evaluate={"sizing": ["one-turn"]}))))
+    assert not any("negotiated" in name for name in wiring_objectives(one, mapping, nets))
+
+
+def test_trees_of_the_budget_bound_what_is_needed(toy_recipe):
+    parts = build(load_recipe(str(toy_recipe(kernel="reference", budget={"kind": "ports"}, router="negotiated"))))
+    mapping, nets = map_network(parts, np.zeros(24))
+    found = wiring_objectives(parts, mapping, nets)
+    assert found["memory_devices_needed_negotiated"]["value"] <= mapping.memory_devices

@@ -13,6 +13,7 @@ from tilewire.data.baseline import linear_on_counts
 from tilewire.data.record import EventPack, utterance_scores
 from tilewire.hardware.description import fabric_hash
 from tilewire.mapping.budgets import trees_of
+from tilewire.mapping.needed import needed_memory
 from tilewire.mapping.nets import Nets
 from tilewire.mapping.nets_placement import place_nets
 from tilewire.mapping.routing import Mapping, Routing, checked, map_nets, save_mapping
@@ -101,7 +102,8 @@ def evaluate(parts: Parts, folder: Path) -> dict[str, Any]:
         "budget": parts.recipe.budget.model_dump(),
         "mapping": mapping.summary(),
         "memory": {"by_kind": memory.by_kind, "total": memory.total},
-        "objectives": objectives(parts, mapping, accuracies, inferred["test"]),
+        "objectives": objectives(parts, mapping, accuracies, inferred["test"])
+        | wiring_objectives(parts, mapping, nets),
         "confusion": scored["test"][1].tolist(),
         "training": {"epochs": parts.recipe.train.epochs, "weights_sha256": parts.trainer.digest()},
         "seed": parts.recipe.seed,
@@ -142,4 +144,36 @@ def objectives(
         "spike_rate": (float(test.rate.mean()), "spikes per neuron and step", REPORT, "count over the test split"),
         "spike_flips": (test.flips, "spikes", REPORT, "float32 training arithmetic against float64 inference, test split"),
     }  # fmt: skip
+    return {name: objective(*row) for name, row in rows.items()}
+
+
+def wiring_objectives(parts: Parts, mapping: Mapping, nets: Nets) -> dict[str, dict[str, Any]]:
+    """Branches per hop class, and the devices that these nets need under every router of ``evaluate.sizing``, whatever the chip's widths.
+
+    Each once as published, all neurons of a tile wired to each of its sides, and once with tile outputs as wide as they carry lines.
+    """
+    fabric, sizing = parts.fabric, parts.recipe.evaluate.sizing
+    tree = nets.on_tiles(mapping.placement)
+    hop = fabric.hop_distance[mapping.placement[tree.source], tree.target]
+    rows: dict[str, tuple[float | None, str, str, str]] = {
+        f"branches_hop_class_{d}": (int((hop == d).sum()), "branches", REPORT, f"live branches that cross {d} routers")
+        for d in fabric.hop_classes
+    }
+    for router in sizing:
+        own = mapping.trees if mapping.router == "negotiated" else None
+        rng = stream(parts.recipe.seed, "sizing")
+        needed = needed_memory(fabric, nets, mapping.placement, router, own=own, rng=rng)
+        name, source = (
+            router.replace("-", "_"),
+            f"device formula, smallest homogeneous chip of these nets, {router} router",
+        )
+        rows[f"memory_devices_needed_{name}"] = (
+            needed.wired_out,
+            "devices",
+            MINIMISE,
+            f"{source}, all neurons wired out of a tile",
+        )
+        rows[f"memory_devices_needed_{name}_sized_output"] = (
+            needed.sized_output, "devices", MINIMISE, f"{source}, tile outputs as wide as used"
+        )  # fmt: skip
     return {name: objective(*row) for name, row in rows.items()}

@@ -23,7 +23,7 @@ def hops(fabric: TileFabric, kind: str = "manhattan") -> NDArray[np.int64]:
     if kind == "class":
         return fabric.hop_distance.astype(np.int64)
     row, column = np.divmod(np.arange(fabric.n_tiles), fabric.grid[1])
-    return np.abs(row[:, None] - row) + np.abs(column[:, None] - column)
+    return np.asarray(np.abs(row[:, None] - row) + np.abs(column[:, None] - column))
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,10 @@ class HopPenalty:
     def cost(self, fabric: TileFabric) -> NDArray[np.float32]:
         """min(e^{beta h} - 1, e^15) between tiles, float32 [tiles, tiles]."""
         exponent = self.beta * hops(fabric, self.hop)
-        return np.minimum(np.expm1(np.minimum(exponent, CEILING + 1)), np.exp(CEILING)).astype(np.float32)
+        cost: NDArray[np.float32] = np.minimum(np.expm1(np.minimum(exponent, CEILING + 1)), np.exp(CEILING)).astype(
+            np.float32
+        )
+        return cost
 
     def __call__(self, network: TiledRSNN) -> Tensor:
         """L of a network as it is wired now, a scalar."""
