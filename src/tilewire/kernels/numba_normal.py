@@ -59,7 +59,8 @@ def _times(typingctx: Any, a: Any, b: Any) -> Any:
         high = builder.trunc(builder.lshr(product, ir.Constant(wide, 64)), ir.IntType(64))
         return context.make_tuple(builder, signature.return_type, [high, builder.trunc(product, ir.IntType(64))])
 
-    return types.UniTuple(types.uint64, 2)(types.uint64, types.uint64), codegen
+    pair = types.UniTuple(types.uint64, 2)  # type: ignore[no-untyped-call]
+    return pair(types.uint64, types.uint64), codegen
 
 
 @njit(cache=True)
@@ -83,7 +84,7 @@ def _uniform(word: Any) -> Any:
 
 
 @njit(cache=True)
-def _outside(x: Any, layer: int, magnitude: int, height: Floats, pcg: Any) -> Any:
+def _outside(x: Any, layer: Any, magnitude: Any, height: Floats, pcg: Any) -> Any:
     """A draw beyond its layer's safe part: the number, whether it is kept, and the generator."""
     if layer > 0:
         word, pcg = _next(pcg)

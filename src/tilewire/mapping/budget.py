@@ -137,7 +137,7 @@ class HopProfileState:
         self.use = np.zeros_like(self.capacity)
         self._count(branches.source, branches.target, 1)
 
-    def _count(self, source: NDArray[np.integer], tile: NDArray[np.integer], step: int) -> None:
+    def _count(self, source: Ints, tile: Ints, step: int) -> None:
         from tilewire.kernels.numba_rewire import count_branches
 
         count_branches(self.use, step, self.budget.tile_of, self.class_of, source, tile)
