@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from tilewire.errors import TilewireError
 from tilewire.hardware.fabric import OPPOSITE, TileFabric
 from tilewire.mapping.check import check_mapping
-from tilewire.mapping.negotiated import Effort
 from tilewire.mapping.negotiated_sizing import size_negotiated
 from tilewire.mapping.nets import Nets
 from tilewire.mapping.one_turn import route_one_turn
@@ -19,7 +18,6 @@ from tilewire.mapping.sizing import TILE_OUT_LINK
 from tilewire.mapping.trees import Trees
 
 Ints = NDArray[np.int32]
-EFFORT = Effort(rounds=30, patience=8)
 
 
 def wired_out(fabric: TileFabric) -> TileFabric:
@@ -61,10 +59,7 @@ def needed_memory(
     found = [route_one_turn(chip, branches, placement)]
     if router != "one-turn":
         for sized in (False, True):
-            search = size_negotiated(
-                chip, branches, placement, tile_out_sized=sized, effort=EFFORT, pricings=0, rng=rng
-            )
-            found.append(search[1])
+            found.append(size_negotiated(chip, branches, placement, tile_out_sized=sized, pricings=0, rng=rng)[1])
         found += [] if own is None else [own]
     load = list(_loads(chip, nets, placement, found))
     return Needed(*(min(_memory(chip, one, sized) for one in load) for sized in (False, True)))

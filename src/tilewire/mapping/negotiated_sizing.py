@@ -94,7 +94,6 @@ def size_negotiated(
     placement: Ints,
     *,
     tile_out_sized: bool = False,
-    effort: Effort = ATTEMPT,
     pricings: int = PRICINGS,
     rng: np.random.Generator,
 ) -> tuple[Size, Trees]:
@@ -102,7 +101,7 @@ def size_negotiated(
 
     Starts from the fixed paths, and lets each tile_in in turn lower the router width as far as it beats the best M, warm from the last
     trees. ``lower_bound``: least router and least tile_in whatever the other, and least M, from cuts and prices (see `certificate`).
-    ``effort`` of one attempt; ``pricings``: how often prices may sharpen the bound.
+    ``pricings``: how often prices may sharpen the bound.
     """
     chip = _Chip(fabric, tile_out_sized)
     trees = route_one_turn(fabric, branches, placement)
@@ -110,7 +109,7 @@ def size_negotiated(
     top = start["tile_in"]
     rectangles = Rectangles.of(fabric, branches, placement)
     _learn_cuts(chip, rectangles, top)
-    search = _Search(chip, branches, placement, effort, rng)
+    search = _Search(chip, branches, placement, rng)
     best = search.run(start["router"], top)
     for _ in range(pricings if search.price is not None else 0):
         memory, router, tile_in = chip.bound(best[2] + 8)
@@ -150,16 +149,14 @@ def size_nets(
 class _Search:
     """Routing attempts in falling device memory."""
 
-    def __init__(
-        self, chip: _Chip, branches: Connectivity, placement: Ints, effort: Effort, rng: np.random.Generator
-    ) -> None:
-        self.chip, self.branches, self.placement, self.effort, self.rng = chip, branches, placement, effort, rng
+    def __init__(self, chip: _Chip, branches: Connectivity, placement: Ints, rng: np.random.Generator) -> None:
+        self.chip, self.branches, self.placement, self.rng = chip, branches, placement, rng
         self.trees: Trees | None = None
         self.price: NDArray[np.float64] | None = None  # of the last failure
 
     def routes(self, router: int, tile_in: int) -> bool:
         found = negotiate(
-            self.chip.fabric, self.branches, self.placement, capacity=self.chip.capacity(router, tile_in), effort=self.effort,
+            self.chip.fabric, self.branches, self.placement, capacity=self.chip.capacity(router, tile_in), effort=ATTEMPT,
             rng=self.rng, warm=self.trees,
         )  # fmt: skip
         if found.overuse:
