@@ -63,8 +63,9 @@ class Activity:
 def rows_of(blocks: Blocks, weight: NDArray[np.floating[Any]]) -> Rows:
     """Live blocks as crossbar rows by source; in a source the groups ascend, equal ones in slot order."""
     order = blocks.by_source()
-    start = blocks.tile[order.block] * np.int32(blocks.tile_size)
-    return Rows(order.ptr, start, np.ascontiguousarray(weight[order.block], np.float64))
+    return Rows(
+        order.ptr, blocks.tile[order.block].astype(np.int64), np.ascontiguousarray(weight[order.block], np.float64)
+    )
 
 
 def walk_of(fabric: TileFabric, trees: Trees, placement: NDArray[np.integer], rows: Rows) -> Walk:
@@ -79,7 +80,7 @@ def walk_of(fabric: TileFabric, trees: Trees, placement: NDArray[np.integer], ro
         raise UsageError(f"no placement of {groups} whole groups on the tiles of this chip, or trees of another chip")
     group_at = np.full(fabric.n_nodes, -1, np.int64)
     group_at[fabric.tile_node[tile_of_group]] = np.arange(groups)
-    key = np.repeat(np.arange(neurons), np.diff(rows.ptr)) * groups + rows.start // s
+    key = np.repeat(np.arange(neurons), np.diff(rows.ptr)) * groups + rows.group
 
     def rows_at(neuron: Longs, group: Longs) -> tuple[Longs, Longs]:
         wanted = neuron * groups + group

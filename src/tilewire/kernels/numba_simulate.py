@@ -23,10 +23,10 @@ Longs = NDArray[np.int64]
 
 
 class Rows(NamedTuple):
-    """Crossbar rows grouped by source: rows ``ptr[s] : ptr[s + 1]`` add ``weight[row]`` [S] to the neurons from ``start[row]`` on."""
+    """Crossbar rows grouped by source: rows ``ptr[s] : ptr[s + 1]`` add ``weight[row]`` [S] to the neurons of ``group[row]``."""
 
     ptr: Longs
-    start: Ints
+    group: Longs
     weight: NDArray[np.float64]
 
 
@@ -96,21 +96,19 @@ def trace(events: SpikeEvents, inputs: Rows, recurrent: Rows, walk: Walk, lif: L
 
 @njit(cache=True)
 def _read(acc: NDArray[np.float64], rows: Any, first: int, last: int, scale: float) -> None:
-    """acc += scale * rows ``first .. last - 1``."""
-    size = rows.weight.shape[1]
+    """acc [groups, S] += scale * rows ``first .. last - 1``."""
     for row in range(first, last):
-        start = rows.start[row]
-        for j in range(size):
-            acc[start + j] += scale * rows.weight[row, j]
+        group = rows.group[row]
+        for j in range(acc.shape[1]):
+            acc[group, j] += scale * rows.weight[row, j]
 
 
 @njit(cache=True)
 def _count(read: Longs, on_tile: Longs, rows: Any, first: int, last: int) -> None:
     """Count rows ``first .. last - 1`` as read, for the whole run and for this step."""
-    size = rows.weight.shape[1]
     for row in range(first, last):
-        read[rows.start[row] // size] += 1
-        on_tile[rows.start[row] // size] += 1
+        read[rows.group[row]] += 1
+        on_tile[rows.group[row]] += 1
 
 
 @njit(cache=True)
@@ -170,13 +168,13 @@ def _trace(
     queue = np.empty(2 * (walk.link.size + neurons), np.int64)
     reached, on_link = np.zeros(walk.is_tile.size, np.int64), np.zeros(total.size, np.int64)
     on_tile, fired = np.zeros(neurons // size, np.int64), np.zeros(neurons // size, np.int64)
-    acc, v, z = np.empty(neurons), np.empty(neurons), np.empty(neurons)
+    acc, v, z = np.empty((neurons // size, size)), np.empty((neurons // size, size)), np.empty((neurons // size, size))
     used, stamp = 0, 0
     for b in range(begin, end):
         v[:], z[:] = 0.0, 0.0
         queued = 0
         for cell in range(b * steps, (b + 1) * steps):
-            acc[:], on_tile[:], fired[:] = 0.0, 0, 0
+            acc[:], on_tile[:] = 0.0, 0
             for e in range(ptr[cell], ptr[cell + 1]):
                 first, last = inputs.ptr[channel[e]], inputs.ptr[channel[e] + 1]
                 _read(acc, inputs, first, last, count[e])
@@ -188,13 +186,16 @@ def _trace(
                 grown[:used] = spikes[:used]
                 spikes = grown
             queued, before = 0, used
-            for i in range(neurons):
-                v[i] = (leak * v[i] - threshold * z[i]) + acc[i]
-                z[i] = 1.0 if v[i] > threshold else 0.0
-                if v[i] > threshold:
-                    spikes[used] = i
-                    used += 1
-                    fired[i // size] += 1
+            for g in range(neurons // size):
+                for j in range(size):
+                    v[g, j] = (leak * v[g, j] - threshold * z[g, j]) + acc[g, j]
+                    z[g, j] = 1.0 if v[g, j] > threshold else 0.0
+                first = used
+                for j in range(size):
+                    if z[g, j] != 0.0:
+                        spikes[used] = g * size + j
+                        used += 1
+                fired[g] = used - first
             hops = 0
             for k in range(before, used):
                 stamp += 1
