@@ -126,14 +126,14 @@ def _hold_equal(
     if np.array_equal(evaluated.ptr, simulated.ptr) and np.array_equal(evaluated.channel, simulated.channel):
         return
     width = evaluated.channels
-    sets = [one.cells() * width + one.channel for one in (evaluated, simulated)]
-    differ = np.setxor1d(*sets, assume_unique=True)
+    wanted, found = (one.cells() * width + one.channel for one in (evaluated, simulated))
+    differ = np.setxor1d(wanted, found, assume_unique=True)
     cell, neuron = divmod(int(differ[0]), width)
     sample, step = divmod(cell, evaluated.steps)
-    fires = "does not fire" if differ[0] in sets[0] else "fires"
+    silent = differ[0] in wanted
+    verbs = ("is silent", "fires") if silent else ("fires", "is silent")
     raise SimulationError(
-        f"the mapped network {fires} where the evaluated one does {'' if fires[0] == 'd' else 'not'}".rstrip()
-        + f"; {differ.size} spikes differ in this batch",
+        f"the mapped network {verbs[0]} where the evaluated one {verbs[1]}; {differ.size} spikes differ in this batch",
         where=f"sample {start + sample}, step {step}, neuron {neuron} on {fabric.tile_name(int(placement[neuron]))}",
         hint="trees, placement and weights of one and the same run; `tilewire check` names wrong trees",
     )

@@ -91,7 +91,11 @@ def trace(events: SpikeEvents, inputs: Rows, recurrent: Rows, walk: Walk, lif: L
     spikes = SpikeEvents(events.steps, neurons, np.cumsum(number), neuron, np.ones(neuron.size, np.float32))
     on_link = sum((found[share][1] for share in order), np.zeros(walk.channels.size, np.int64))
     rows = sum((found[share][2] for share in order), np.zeros((3, neurons // size), np.int64))
-    return Traced(spikes, *per_cell, on_link, *rows)
+    hops, port_events, port_rounds, tile_rows, tile_spikes = per_cell
+    input_rows, own_rows, branch_rows = rows
+    return Traced(
+        spikes, hops, port_events, port_rounds, tile_rows, tile_spikes, on_link, input_rows, own_rows, branch_rows
+    )
 
 
 @njit(cache=True)
