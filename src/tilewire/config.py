@@ -75,20 +75,53 @@ class NetworkConfig(Record):
 HopClass = Annotated[int, Field(strict=False)]  # JSON, which is YAML, can only write keys as text
 
 
+class FromHardwareConfig(Record):
+    """The largest profile along ``direction`` ({hop class: weight}, or nearest classes first) that the chip carries with ``confidence``."""
+
+    confidence: float = Field(default=0.95, gt=0, lt=1)
+    direction: dict[HopClass, float] | Literal["nearest"] = "nearest"
+    method: Literal["monte-carlo", "closed-form"] = "monte-carlo"
+    networks: int = Field(default=100, ge=1)
+    seed: int = Field(default=0, ge=0)
+
+
 class BudgetConfig(Record):
     """The budget that holds at every step.
 
-    hop-profile: ``profile`` {hop class: density}. ports: the channels of every port, trees of the recipe's router, at most ``branches`` of
-    them. branches: so many ``branches`` at any distance (null: all-to-all). fan: ``fan_in`` branches into a tile, ``fan_out`` branches of a
+    hop-profile: ``profile`` {hop class: density}, or ``from_hardware``. ports: the channels of every port, trees of the recipe's router, at
+    most ``branches`` of them. memory: the smallest homogeneous chip that carries the trees has at most so many ``devices`` (``tile_out``:
+    chip = counted at the chip's width, sized = at its load), inside the channels of the chip, and inside ``profile`` if there is one.
+    branches: so many ``branches`` at any distance (null: all-to-all). fan: ``fan_in`` branches into a tile, ``fan_out`` branches of a
     neuron. all-of: every budget of the list ``all``.
     """
 
     kind: str = "hop-profile"
     profile: dict[HopClass, float] = Field(default={})
+    from_hardware: FromHardwareConfig | None = None
+    devices: int | None = Field(default=None, ge=0)
+    tile_out: Literal["chip", "sized"] = "chip"
     branches: int | None = Field(default=None, ge=1)
     fan_in: int | None = Field(default=None, ge=0)
     fan_out: int | None = Field(default=None, ge=0)
     all: list[BudgetConfig] = Field(default=[])
+
+
+class SplitConfig(Record):
+    """Learn how a memory budget splits over the hop classes of its profile: at most a factor 1 + ``step`` a rewiring, gains measured on
+    ``pool`` branches a class, ``memory`` of the running mean kept."""
+
+    step: float = Field(default=0.2, gt=0)
+    pool: int = Field(default=128, ge=1)
+    memory: float = Field(default=0.5, ge=0, lt=1)
+
+
+class PermuteConfig(Record):
+    """Look for a better placement of whole tiles every so many epochs; ``fixed`` ones keep theirs, the others take their lines along."""
+
+    every: int = Field(default=5, ge=1)
+    objective: str = "traffic"
+    fixed: list[Literal["inputs", "outputs"]] = Field(default=["inputs", "outputs"])
+    tries: int = Field(default=16, ge=1)
 
 
 class RewireConfig(Record):
@@ -111,6 +144,8 @@ class RewireConfig(Record):
     density: float | None = Field(default=None, gt=0, le=1)
     grow: Literal["uniform", "gradient"] | None = None
     explore: float = Field(default=0.2, ge=0, le=1)
+    split: SplitConfig | None = None
+    permute: PermuteConfig | None = None
 
 
 class CompressConfig(Record):
@@ -189,6 +224,8 @@ class Recipe(Record):
     def _compressible(self) -> Recipe:
         if self.compress and self.rewire.every:
             raise ValueError("compress fixes the wiring that it chose: it needs rewire.every = 0")
+        if self.compress and (self.rewire.split or self.rewire.permute):
+            raise ValueError("compress neither splits nor permutes: leave rewire.split and rewire.permute out")
         if self.compress and self.compress.after >= self.train.epochs:
             raise ValueError(
                 f"compress.after {self.compress.after} leaves none of {self.train.epochs} epochs to fine-tune"

@@ -34,15 +34,18 @@ def objective(value: float | None, unit: str, sense: str, source: str) -> dict[s
 def map_network(parts: Parts, rate: NDArray[np.float64]) -> tuple[Mapping, Nets]:
     """Place and route the trained branches as the recipe says; ``rate`` [neurons] in spikes per step.
 
-    Trees that the budget held while training are taken as they are and checked; nothing is routed again.
+    Trees that the budget held while training are taken as they are and checked; nothing is routed again. The same holds for a
+    placement that was learned.
     """
-    fabric, recipe = parts.fabric, parts.recipe
+    fabric, recipe, constrained = parts.fabric, parts.recipe, parts.trainer.constrained
     nets = Nets.of(parts.trainer.network.live_branches(), rate=rate)
-    grown = trees_of(parts.trainer.constrained.rewiring.state)
+    grown = trees_of(constrained.rewiring.state)
+    placement = constrained.tile_of_group[nets.group]
     if grown is not None:
-        return checked(fabric, nets, nets.group, recipe.router, Routing(grown)), nets
+        return checked(fabric, nets, placement, recipe.router, Routing(grown)), nets
     rng = stream(recipe.seed, "mapping")
-    placement = place_nets(fabric, nets, method=recipe.placement, rng=rng)
+    if recipe.rewire.permute is None:
+        placement = place_nets(fabric, nets, method=recipe.placement, rng=rng)
     return map_nets(fabric, nets, placement, router=recipe.router, rng=rng), nets
 
 
@@ -67,6 +70,7 @@ def _label_of(data: EventPack, utterance: NDArray[np.int64]) -> NDArray[np.int64
 def evaluate(parts: Parts, folder: Path) -> dict[str, Any]:
     """Infer every split, map, check, count; writes ``mapping.npz`` and returns the content of ``evaluation.json``."""
     network, data, fabric = parts.trainer.network, parts.data, parts.fabric
+    tile = parts.trainer.constrained.tile_of_group
     inferred = {
         name: infer_network(network, parts.readout, pack, flips=name == "test") for name, pack in data.splits.items()
     }
@@ -96,8 +100,8 @@ def evaluate(parts: Parts, folder: Path) -> dict[str, Any]:
             "hash": fabric_hash(fabric),
         },
         "network": {
-            "input_tiles": network.roles.input_tiles.tolist(),
-            "output_tiles": np.unique(network.readout // fabric.neurons_per_tile).tolist(),
+            "input_tiles": tile[network.roles.input_tiles].tolist(),
+            "output_tiles": np.unique(tile[network.readout // fabric.neurons_per_tile]).tolist(),
         },
         "budget": parts.recipe.budget.model_dump(),
         "mapping": mapping.summary(),

@@ -28,7 +28,7 @@ from tilewire.hardware.fabric import TileFabric
 from tilewire.kernels import dispatch
 from tilewire.kernels.lif import Lif
 from tilewire.mapping.budget import Budget
-from tilewire.mapping.budgets import BUDGETS, build_budget
+from tilewire.mapping.budgets import BUDGETS, build_budget, build_placed
 from tilewire.mapping.count_budget import Count
 from tilewire.mapping.placement import PLACERS
 from tilewire.mapping.routing import ROUTERS
@@ -41,6 +41,8 @@ from tilewire.rewire.constrained import Constrained
 from tilewire.rewire.drop import DROP_RULES, build_drop
 from tilewire.rewire.grow import ByGradient
 from tilewire.rewire.hop_penalty import HopPenalty
+from tilewire.rewire.learned_split import LearnedSplit, split_parts
+from tilewire.rewire.permute import permutation_of
 from tilewire.streams import stream
 from tilewire.train import StepReport, Trainer
 
@@ -153,8 +155,8 @@ def build(recipe: Recipe, fabric: TileFabric | None = None) -> Parts:
         data.channels, outputs, network_config.inputs, network_config.input_tiles, network_config.output_tiles
     )
     group_of = (np.arange(fabric.n_neurons) // fabric.neurons_per_tile).astype(np.int32)
-    options = recipe.budget.model_dump() | {"router": recipe.router}
-    budget = build_budget(recipe.budget.kind, fabric, group_of, options)
+    options = recipe.budget.model_dump() | {"router": recipe.router, "movable": rewire.split is not None}
+    budget = (build_placed if rewire.permute else build_budget)(recipe.budget.kind, fabric, group_of, options)
     law = INITIAL_LAWS["above-threshold"](rewire.threshold, rewire.alpha)
     compression = _compression(recipe, fabric, budget, group_of)
     start = compression.dense if compression else budget
@@ -162,14 +164,21 @@ def build(recipe: Recipe, fabric: TileFabric | None = None) -> Parts:
     network.tier = recipe.kernel
     optimiser = torch.optim.Adam(network.parameters(), lr=recipe.train.lr)
     horizon = (recipe.train.epochs - 1) // rewire.every if rewire.every else None
-    drop = build_drop(horizon=horizon, **rewire.model_dump(exclude={"every", "alpha", "grow", "explore"}))
-    constrained = Constrained(network, optimiser, start, drop, law, recipe.seed)
+    others = {"every", "alpha", "grow", "explore", "split", "permute"}
+    drop = build_drop(horizon=horizon, **rewire.model_dump(exclude=others))
+    split = LearnedSplit(**rewire.split.model_dump()) if rewire.split else None
+    constrained = Constrained(network, optimiser, start, drop, law, recipe.seed, split)
+    if split:
+        split_parts(constrained.rewiring.state)  # an error now, not after an epoch
     readout = build_readout(recipe, len(data.classes))
     by_gradient = (rewire.grow or ("gradient" if rewire.rule == "rigl" else "uniform")) == "gradient"
     grow = partial(ByGradient, explore=rewire.explore) if by_gradient else None
     trainer = Trainer(
         recipe.train, constrained, readout, data.splits["train"], rewire.every, recipe.seed, grow, compression
     )
+    if rewire.permute:
+        options = rewire.permute.model_dump(exclude={"every"})
+        trainer.permutation = rewire.permute.every, permutation_of(network.roles, fabric, **options)
     return Parts(recipe, fabric, data, utterance, trainer, readout)
 
 

@@ -19,6 +19,7 @@ from tilewire.config import TrainConfig
 from tilewire.data.augment import Augmentation, batch
 from tilewire.data.record import EventPack
 from tilewire.errors import RunError, TrainingError, UsageError
+from tilewire.mapping.placement import hop_cost
 from tilewire.nn.readout import Readout, rate_hinge
 from tilewire.nn.tiled import TiledRSNN
 from tilewire.rewire.candidates import branch_gradient
@@ -26,6 +27,7 @@ from tilewire.rewire.compress import Compression
 from tilewire.rewire.constrained import Constrained
 from tilewire.rewire.engine import Rewired
 from tilewire.rewire.grow import GrowRule, Score, uniform
+from tilewire.rewire.permute import TilePermutation
 from tilewire.streams import stream
 
 EVALUATION_BATCH = 128
@@ -88,6 +90,7 @@ class Trainer:
         self.network: TiledRSNN = constrained.network
         self.optimiser = constrained.optimiser
         self.rewire_every, self.seed, self.grow, self.compression = rewire_every, seed, grow, compression
+        self.permutation: tuple[int, TilePermutation] | None = None  # every so many epochs
         self.cursor = Cursor()
         self.steps_per_epoch = math.ceil(len(train) / config.batch)
 
@@ -145,17 +148,15 @@ class Trainer:
         loss = functional.cross_entropy(scores, label)
         return loss + rate_hinge(counts, self.data.steps, rate.low, rate.high, rate.weight)
 
-    def _grow(self) -> GrowRule:
-        """Which branches the next rewiring bears. By gradient, it looks at one batch of its own, without augmentation."""
-        if self.grow is None:
-            return uniform
+    def _score(self) -> Score:
+        """What the loss wants of branches, on one batch of its own, without augmentation."""
         chosen = stream(self.seed, "grow", self.cursor.epoch).permutation(len(self.data))[: self.config.batch]
         events, label = batch(self.data, chosen), torch.from_numpy(self.data.label[chosen].astype(np.int64))
 
         def loss(counts: Tensor, trains: Tensor) -> Tensor:
             return self._loss(counts, self.readout(counts, trains), label)
 
-        return self.grow(lambda absent: branch_gradient(self.network, events, loss, absent))
+        return lambda absent: branch_gradient(self.network, events, loss, absent)
 
     def _rate(self, step: int) -> float:
         return learning_rate(step, self.config.epochs * self.steps_per_epoch, self.config)
@@ -177,6 +178,7 @@ class Trainer:
         """Rewire if due, measure, move the cursor to the next epoch; the metrics record of the epoch."""
         tally, epoch = self.cursor.tally, self.cursor.epoch
         rewired = self._rewire(epoch + 1)
+        placed = self._permute(epoch + 1)
         excess = self.constrained.excess()
         record = {
             "epoch": epoch,
@@ -190,7 +192,9 @@ class Trainer:
             "missing": rewired.missing if rewired else 0,
             "excess": excess.worst,
             "density": self._density(),
-        }
+        } | placed
+        if self.constrained.split is not None:
+            record["split"] = self.constrained.split.report
         self.cursor = Cursor(epoch + 1)
         return record
 
@@ -200,13 +204,23 @@ class Trainer:
             return self.constrained.prune(self.compression.target)
         # Never after the last epoch: newborn branches would enter the final network untrained.
         if self.rewire_every and done % self.rewire_every == 0 and done < self.config.epochs:
-            return self.constrained.step(self._grow())
+            score = self._score()
+            return self.constrained.step(uniform if self.grow is None else self.grow(score), score)
         return None
+
+    def _permute(self, done: int) -> dict[str, Any]:
+        """Move tiles if that is due after so many epochs; what became of it, for the record."""
+        if self.permutation is None:
+            return {}
+        every, permutation = self.permutation
+        moved = self.constrained.permute(permutation) if done % every == 0 else 0
+        live, tile = self.network.live_branches(), self.constrained.tile_of_group
+        return {"moved": moved, "traffic": hop_cost(self.network.fabric, live, tile)}
 
     def _density(self) -> dict[str, float]:
         """Share of the available branches that live, per hop class."""
-        fabric, live = self.network.fabric, self.network.live_branches()
-        distance = fabric.hop_distance[live.source // fabric.neurons_per_tile, live.target]
+        fabric, live, tile = self.network.fabric, self.network.live_branches(), self.constrained.tile_of_group
+        distance = fabric.hop_distance[tile[live.source // fabric.neurons_per_tile], tile[live.target]]
         return {
             str(d): float((distance == d).sum()) / (pairs * fabric.neurons_per_tile)
             for d, pairs in fabric.hop_classes.items()

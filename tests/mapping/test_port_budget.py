@@ -16,6 +16,7 @@ from tilewire.mapping.check import check_mapping
 from tilewire.mapping.forest import Forest
 from tilewire.mapping.one_turn import route_one_turn
 from tilewire.mapping.port_budget import entries
+from tilewire.mapping.smallest_chip import SmallestChip
 from tilewire.mapping.trees import loads
 from tilewire.nn.initialise import AboveThreshold
 from tilewire.rewire.engine import Rewiring, live_branches
@@ -42,6 +43,9 @@ def options(kind: str, fabric: TileFabric, rng: np.random.Generator) -> dict[str
     if kind == "all-of":
         parts = [{"kind": "ports"}, {"kind": "fan", "fan_in": 3}, {"kind": "hop-profile", "profile": profile}]
         return {"all": parts, "router": str(rng.choice(["one-turn", "negotiated"]))}
+    if kind == "memory":
+        floor = SmallestChip(fabric, True).floor()
+        return {"devices": int(floor * rng.uniform(1, 4)), "tile_out": "sized"}
     return {"profile": profile, "fan_in": int(rng.integers(0, 6)), "fan_out": 2}
 
 
@@ -50,7 +54,7 @@ def assert_holds(fabric: TileFabric, kind: str, router: str, rewiring: Rewiring,
     live = live_branches(rewiring.table)
     assert len(live) == int((rewiring.table.tile != DEAD).sum()), "no branch twice"
     assert not np.any(tile_of[live.source] == live.target), "no branch into the own tile"
-    if kind not in ("ports", "all-of"):
+    if kind not in ("ports", "all-of", "memory"):
         return
     grown = trees_of(rewiring.state)
     trees = grown or route_one_turn(fabric, live, tile_of)

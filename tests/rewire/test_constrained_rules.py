@@ -41,6 +41,7 @@ def built(rule, seed=0, optimiser="adam", kind="hop-profile", min_live=0.5):
     tile_of = (np.arange(fabric.n_neurons) // size).astype(np.int32)
     profile = {d: float(rng.random()) for d in fabric.hop_classes}
     options = {"profile": profile, "fan_in": 3, "fan_out": 2, "router": ("one-turn", "negotiated")[seed % 3 == 0]}
+    options |= {"devices": fabric.memory(np.zeros_like(fabric.port_width)).total * 2, "tile_out": "sized"}
     parts = [{"kind": "ports"}, {"kind": "fan", "fan_in": 4}]
     budget = build_budget(kind, fabric, tile_of, options | {"all": parts})
     net = TiledRSNN(fabric, TiledSpec(size, 2), Lif(0.9), budget.branches(), LAW, rng)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,15 +14,48 @@ from tilewire.hardware.fabric import TileFabric
 from tilewire.mapping.budget import Budget, BudgetState, HopProfile
 from tilewire.mapping.count_budget import Count
 from tilewire.mapping.fan_budget import AllOf, Fan
+from tilewire.mapping.memory_budget import DeviceMemory
+from tilewire.mapping.placed_budget import Placed
 from tilewire.mapping.port_budget import NegotiatedPorts, OneTurnPorts
+from tilewire.mapping.split_budget import MovableProfile
 from tilewire.mapping.trees import Trees
 
 Ints = NDArray[np.int32]
 Options = Mapping[str, Any]
 
 
+def _profile(fabric: TileFabric, options: Options) -> Mapping[int, float]:
+    """The profile that the options name, or the largest one that the chip carries."""
+    derive, profile = options.get("from_hardware"), options.get("profile") or {}
+    if not derive:
+        return profile
+    if profile:
+        raise BudgetError("a profile is given and derived from the hardware", hint="profile or from_hardware")
+    from tilewire.mapping.admissible_profile import admissible_profile
+    from tilewire.streams import stream
+
+    return admissible_profile(
+        fabric, derive.get("direction", "nearest"), derive.get("confidence", 0.95),
+        method=derive.get("method", "monte-carlo"), router=options.get("router", "one-turn"),
+        networks=derive.get("networks", 100), rng=stream(derive.get("seed", 0), "profile"),
+    ).profile  # fmt: skip
+
+
 def _hop_profile(fabric: TileFabric, tile_of: Ints, options: Options) -> Budget:
-    return HopProfile.of(fabric, options.get("profile") or {}, tile_of)
+    return HopProfile.of(fabric, _profile(fabric, options), tile_of)
+
+
+def _memory(fabric: TileFabric, tile_of: Ints, options: Options) -> Budget:
+    if options.get("devices") is None:
+        raise BudgetError("a memory budget needs a limit", hint="devices: the largest M that the network may need")
+    negotiated = options.get("router", "one-turn") != "one-turn"
+    sized = options.get("tile_out", "chip") == "sized"
+    memory = DeviceMemory(fabric, tile_of, int(options["devices"]), sized, negotiated, options.get("branches"))
+    profile = _profile(fabric, options)
+    if not profile:
+        return memory
+    quotas = MovableProfile if options.get("movable") else HopProfile
+    return AllOf([quotas.of(fabric, profile, tile_of), memory], tile_of)
 
 
 def _ports(fabric: TileFabric, tile_of: Ints, options: Options) -> Budget:
@@ -43,15 +77,19 @@ def _all_of(fabric: TileFabric, tile_of: Ints, options: Options) -> Budget:
     parts: Sequence[Options] = options.get("all") or []
     if not parts:
         raise BudgetError("an all-of budget names no budgets", hint="all: [{kind: ...}, {kind: ...}]")
-    router = options.get("router", "one-turn")
-    return AllOf(
-        [build_budget(str(part["kind"]), fabric, tile_of, {"router": router, **part}) for part in parts], tile_of
-    )
+    kinds = [part["kind"] for part in parts]
+    if options.get("router", "one-turn") != "one-turn" and sum(kind in ("ports", "memory") for kind in kinds) > 1:
+        raise BudgetError(
+            "two budgets would grow trees of their own", hint="memory holds the ports of the chip too: name it alone"
+        )
+    shared = {name: options[name] for name in ("router", "movable") if name in options}
+    return AllOf([build_budget(str(part["kind"]), fabric, tile_of, {**shared, **part}) for part in parts], tile_of)
 
 
 BUDGETS: dict[str, Callable[[TileFabric, Ints, Options], Budget]] = {
     "hop-profile": _hop_profile,
     "ports": _ports,
+    "memory": _memory,
     "fan": _fan,
     "branches": _branches,
     "all-of": _all_of,
@@ -59,10 +97,20 @@ BUDGETS: dict[str, Callable[[TileFabric, Ints, Options], Budget]] = {
 
 
 def build_budget(kind: str, fabric: TileFabric, tile_of: Ints, options: Options) -> Budget:
-    """The budget of a kind; ``tile_of`` int32 [neurons]. Options: profile, branches, fan_in, fan_out, all, router. Raises `BudgetError`."""
+    """The budget of a kind; ``tile_of`` int32 [neurons]. Raises `BudgetError`.
+
+    Options: those of a recipe's budget (profile, from_hardware, branches, devices, tile_out, fan_in, fan_out, all), router, and movable:
+    a profile beside a memory limit may then be moved by a learned split.
+    """
     if kind not in BUDGETS:
         raise BudgetError(unknown("budget", kind, BUDGETS))
     return BUDGETS[kind](fabric, np.asarray(tile_of, np.int32), options)
+
+
+def build_placed(kind: str, fabric: TileFabric, group_of: Ints, options: Options) -> Budget:
+    """The same for groups of neurons that may change tiles later; group g starts on tile g."""
+    build = partial(build_budget, kind, fabric, options=options)
+    return Placed(lambda tile_of: build(tile_of=tile_of), group_of, np.arange(fabric.n_tiles, dtype=np.int32))
 
 
 def trees_of(state: BudgetState) -> Trees | None:

@@ -129,16 +129,20 @@ class PortLoads:
             size = max(1 << 10, 1 << (4 * live - 1).bit_length())
             self._keys, self._uses, self._taken = _rehash(self._keys, self._uses, size)
 
-    def path(self, neuron: int, tile: int) -> Ints:
-        """Links of a branch, the hop out of the source tile first; valid until the next call."""
-        source = int(self.placement[neuron])
-        if source == tile:
-            return self._buffer[:0]
+    def know(self, source: int) -> None:
+        """Look up the paths of a source tile, once."""
         if not self._known[source]:
             targets = np.delete(np.arange(self.fabric.n_tiles, dtype=np.int32), source)
             ports, lengths = self.fabric.fixed_path(self.fabric, np.full_like(targets, source), targets)
             self._port[source, targets], self._length[source, targets] = ports, lengths
             self._known[source] = True
+
+    def path(self, neuron: int, tile: int) -> Ints:
+        """Links of a branch, the hop out of the source tile first; valid until the next call."""
+        source = int(self.placement[neuron])
+        if source == tile:
+            return self._buffer[:0]
+        self.know(source)
         node, fabric = self.fabric.tile_node[source], self.fabric
         n = _path(
             node, self._port[source, tile], self._length[source, tile], fabric.link_at, fabric.link_target, self._buffer

@@ -10,15 +10,19 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from tilewire.errors import UsageError
 from tilewire.kernels.blocks import DEAD
 from tilewire.mapping.budget import Budget, Excess
+from tilewire.mapping.placed_budget import Placed, PlacedState, tile_of_groups
 from tilewire.nn.initialise import InitialLaw
 from tilewire.nn.tiled import TiledRSNN
 from tilewire.rewire.compress import largest
 from tilewire.rewire.engine import Rewired, Rewiring
-from tilewire.rewire.grow import GrowRule, uniform
+from tilewire.rewire.grow import GrowRule, Score, uniform
+from tilewire.rewire.learned_split import LearnedSplit, split_parts, surplus
 from tilewire.rewire.moments import forget as forget
 from tilewire.rewire.moments import learning_rate
+from tilewire.rewire.permute import TilePermutation
 from tilewire.rewire.rule import Annealed, DropRule, Synapses, Walks, Wanders
 from tilewire.streams import stream
 
@@ -41,8 +45,9 @@ class Constrained:
         drop: DropRule,
         law: InitialLaw,
         seed: int,
+        split: LearnedSplit | None = None,
     ) -> None:
-        self.network, self.optimiser, self.seed = network, optimiser, seed
+        self.network, self.optimiser, self.seed, self.split = network, optimiser, seed, split
         self.budget, self.drop, self.law = budget, drop, law
         self.restart(0)
         self.rewiring.grow(network.branch_weight, self._stream("positions", 0), self._stream("weights", 0))
@@ -70,10 +75,17 @@ class Constrained:
         updates = {"updates": np.array(self.updates, np.int64)}
         return updates | {"hidden": self.synapses.hidden()} if isinstance(self.drop, Wanders) else updates
 
-    def step(self, grow: GrowRule = uniform) -> Rewired:
-        """Drop and regrow once. Deterministic in (seed, number of steps so far) and in what ``grow`` looks at."""
+    def step(self, grow: GrowRule = uniform, score: Score | None = None) -> Rewired:
+        """Drop and regrow once. Deterministic in (seed, number of steps so far) and in what ``grow`` looks at.
+
+        A learned split moves its quotas first, by ``score``; branches above a lowered quota die with those that the rule drops.
+        """
         self.steps += 1
-        self.rewiring.drop = self.drop.at(self.steps) if isinstance(self.drop, Annealed) else self.drop
+        drop = self.drop.at(self.steps) if isinstance(self.drop, Annealed) else self.drop
+        if self.split is not None and score is not None:
+            groups = np.argsort(self.tile_of_group)
+            self.split.move(self.rewiring.state, score, self._stream("split", self.steps), groups)
+        self.rewiring.drop = drop if self.split is None else self._within_quotas(drop)
         self.rewiring.choose = grow
         rewired = self.rewiring.step(
             self.network.branch_weight, self._stream("positions", self.steps), self._stream("weights", self.steps)
@@ -83,6 +95,37 @@ class Constrained:
         if isinstance(self.drop, Walks):
             self.synapses.restart(changed)
         return rewired
+
+    @property
+    def tile_of_group(self) -> NDArray[np.int32]:
+        """Tile on which each group of S neurons lies, int32 [groups]."""
+        return tile_of_groups(self.rewiring.state, self.network.fabric.n_tiles)
+
+    def permute(self, permutation: TilePermutation) -> int:
+        """Move whole groups to other tiles if that lowers the load and the budget holds there; the number of groups that moved.
+
+        Weights and wiring stay as they are, so the network computes the same numbers as before. Raises `UsageError` for a budget
+        that is not `Placed`.
+        """
+        state, budget = self.rewiring.state, self.budget
+        if not isinstance(state, PlacedState) or not isinstance(budget, Placed):
+            raise UsageError("tiles can be permuted under a placed budget only", hint="Placed(build, group_of, ...)")
+        before = state.tile_of_group
+        live, rng = self.network.live_branches(), self._stream("permute", self.steps)
+        self.rewiring.state = found = permutation.improve(self.network.fabric, budget, state, live, rng)
+        return int((found.tile_of_group != before).sum())
+
+    def _within_quotas(self, drop: DropRule) -> DropRule:
+        """The rule, and the weakest branches above each quota besides."""
+        quotas, _ = split_parts(self.rewiring.state)
+
+        def both(weight: NDArray[np.float32]) -> NDArray[np.bool_]:
+            dies = np.asarray(drop(weight)).copy()
+            norm = np.where(dies, 0.0, np.linalg.norm(weight, axis=1))
+            dies[surplus(quotas, self.network.branches, self.tile_of_group, norm)] = True
+            return dies
+
+        return both
 
     def prune(self, budget: Budget) -> Rewired:
         """Change to another budget and keep the branches of greatest norm that it admits; no branch is born."""

@@ -1,0 +1,135 @@
+"""A learned split of device memory over hop classes: devices go where one more of them promises the loss the most."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tilewire.connectivity import Connectivity
+from tilewire.errors import BudgetError, UsageError
+from tilewire.kernels.blocks import DEAD, Blocks
+from tilewire.mapping.budget import BudgetState
+from tilewire.mapping.memory_budget import NegotiatedMemoryState, OneTurnMemoryState
+from tilewire.mapping.split_budget import MovableProfileState, branch_prices, links_per_branch, parts_of
+from tilewire.rewire.grow import Score
+
+Floats = NDArray[np.float64]
+
+
+@dataclass
+class LearnedSplit:
+    """Moves the profile p_d of a memory budget towards equal gain per device.
+
+        g_d   = mean of || dL/dw_it ||^2 over branches (i, t) of class d, live or not        (gain: first-order fall of the loss)
+        pi_d  = devices that one more branch of class d costs                                 (price: `branch_prices`)
+        f_d   = (g_d / pi_d) / (sum_d n_d g_d / sum_d n_d pi_d)                               (gain per device, 1 = average)
+        p_d  <- p_d * clip(lambda sqrt(f_d), 1 / (1 + step), 1 + step), then to [one branch per tile, 1]
+
+    n_d = live branches. lambda is the largest scale whose planned cost sum_d pi_d p_d (places)_d stays within what the live branches cost
+    plus the free devices, so the devices stay spent while they change hands. Mirror ascent with a step limit; at its rest point every
+    class earns the same per device or stands at a bound. The gain is a running mean (``memory`` of it kept) over ``pool`` branches a
+    class, drawn uniformly: a branch gets a trial slot of zero weight whether or not it lives, so its gradient is that of the branch.
+    The memory budget itself is never touched: quotas only decide who may ask for its devices. Own method; the exchange of densities
+    by gradient follows RigL (Evci et al. 2020), prices are ours. Raises `UsageError` for a ``step`` <= 0 or a ``memory`` outside 0..1.
+    """
+
+    step: float = 0.2
+    pool: int = 128
+    memory: float = 0.5
+    report: dict[str, dict[str, float]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.step <= 0 or not 0 <= self.memory < 1 or self.pool < 1:
+            raise UsageError(
+                f"split: step {self.step}, memory {self.memory}, pool {self.pool}",
+                hint="step > 0, 0 <= memory < 1, pool >= 1",
+            )
+
+    def move(self, state: BudgetState, score: Score, rng: np.random.Generator, group_at: NDArray[np.integer]) -> None:
+        """Measure gains and move the quotas that ``state`` holds. ``score`` knows groups: ``group_at`` [tiles] is the one on each tile."""
+        quotas, memory = split_parts(state)
+        chip = memory.chip
+        prices = branch_prices(chip, memory.load, links_per_branch(chip, quotas.classes))
+        gain = self._measured(quotas, score, rng, group_at)
+        quotas.gain = gain if not quotas.gain.any() else self.memory * quotas.gain + (1 - self.memory) * gain
+        slack = memory.budget.devices - memory.devices
+        quotas.move(moved(quotas, prices, slack, self.step))
+        rows = {"density": quotas.profile, "gain": quotas.gain, "price": prices}
+        self.report = {
+            name: {str(d): float(v) for d, v in zip(quotas.classes.tolist(), row.tolist(), strict=True)}
+            for name, row in rows.items()
+        }
+
+    def _measured(
+        self, quotas: MovableProfileState, score: Score, rng: np.random.Generator, group_at: NDArray[np.integer]
+    ) -> Floats:
+        fabric, tile_of = quotas.budget.fabric, quotas.budget.tile_of
+        distance = fabric.hop_distance[tile_of]
+        keys = []
+        for d in quotas.classes:
+            every = np.flatnonzero(distance.ravel() == d)
+            keys.append(every[np.sort(rng.choice(every.size, min(self.pool, every.size), replace=False))])
+        source, tile = np.divmod(np.concatenate(keys), fabric.n_tiles)
+        asked = Connectivity.of(source, group_at[tile], fabric.n_neurons, fabric.n_tiles)
+        norm = score(asked)
+        place = np.searchsorted(
+            asked.source.astype(np.int64) * fabric.n_tiles + asked.target, source * fabric.n_tiles + group_at[tile]
+        )
+        ends = np.cumsum([0, *(part.size for part in keys)])
+        square = np.square(norm[place])
+        return np.array([square[a:b].mean() for a, b in pairwise(ends.tolist())])
+
+
+def split_parts(state: BudgetState) -> tuple[MovableProfileState, NegotiatedMemoryState | OneTurnMemoryState]:
+    """The movable quotas and the memory budget inside a state. Raises `BudgetError` if it lacks either."""
+    found = list(parts_of(state))
+    quotas = [part for part in found if isinstance(part, MovableProfileState)]
+    memory = [part for part in found if isinstance(part, NegotiatedMemoryState | OneTurnMemoryState)]
+    if not quotas or not memory:
+        raise BudgetError(
+            "a learned split moves the profile of a memory budget",
+            hint="budget: {kind: memory, devices: ..., profile: ...}",
+        )
+    return quotas[0], memory[0]
+
+
+def moved(quotas: MovableProfileState, prices: Floats, slack: int, step: float) -> Floats:
+    """The profile after one update, float64 [classes]; see `LearnedSplit`."""
+    profile, places, live, gain = quotas.profile, quotas.places, quotas.live, quotas.gain
+    fabric = quotas.budget.fabric
+    most = np.array([int((fabric.hop_distance == d).sum(axis=1).max()) for d in quotas.classes])
+    least = np.minimum(1 / (fabric.neurons_per_tile * most), 1.0)
+    tiny = np.finfo(float).tiny
+    paid = np.maximum(live, 1)
+    average = max(float(paid @ gain), tiny) / max(float(paid @ prices), tiny)
+    worth = np.sqrt(np.maximum(gain, tiny) / np.maximum(prices, tiny) / average)
+
+    def scaled(scale: float) -> Floats:
+        factor = np.clip(scale * worth, 1 / (1 + step), 1 + step)
+        return np.clip(np.maximum(profile, least) * factor, least, 1.0)
+
+    spend = float(prices @ live) + slack
+    low, high = -60.0, 60.0  # log of the scale: beyond either every factor is at its limit
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if float(prices @ (places * scaled(np.exp(middle)))) <= spend else (low, middle)
+    return scaled(float(np.exp(low)))
+
+
+def surplus(
+    quotas: MovableProfileState, table: Blocks, tile_at: NDArray[np.integer], norm: Floats
+) -> NDArray[np.int64]:
+    """Slots to give up so that every quota holds: of each source tile and class the weakest branches, int64 [n].
+
+    ``norm`` [slots] ranks them (those that die anyway are 0); ``tile_at`` [groups] is the tile of each group.
+    """
+    slots = np.flatnonzero(table.tile != DEAD)
+    own = quotas.budget.tile_of[table.source[slots]]
+    cell = own.astype(np.int64) * quotas.capacity.shape[1] + quotas.class_of[own, tile_at[table.tile[slots]]]
+    order = np.lexsort((slots, -norm[slots], cell))
+    first = np.searchsorted(cell[order], cell[order], side="left")
+    rank = np.arange(order.size) - first
+    return np.sort(slots[order][rank >= quotas.capacity.ravel()[cell[order]]])
