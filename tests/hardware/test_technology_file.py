@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from tilewire.errors import ConfigError, UsageError
+from tilewire.hardware.description import load_hardware
 from tilewire.hardware.scaling import Voltages, area_factor, energy_factor, scaled
 from tilewire.hardware.technology import constant
-from tilewire.hardware.technology_file import load_technology, technologies
+from tilewire.hardware.technology_file import dump_technology, load_technology, technologies
 
 
 @pytest.mark.parametrize("name", technologies())
@@ -115,3 +116,23 @@ def test_what_has_no_rule_is_lost() -> None:
 def test_zero_can_be_the_lower_end() -> None:
     one = constant("leakage_power", "3 nW", "power", "a table", low="0 W")
     assert (one.low, one.high) == (0.0, one.value)
+
+
+@pytest.mark.parametrize("name", technologies())
+def test_a_technology_written_out_is_the_same(tmp_path: Path, name: str) -> None:
+    known = load_technology(name)
+    assert load_technology(write(tmp_path, dump_technology(known))) == known
+
+
+def test_a_chip_names_its_technology(tmp_path: Path) -> None:
+    write(tmp_path, "name: mine\nextends: loihi-14nm\n")
+    chip = tmp_path / "chip.yaml"
+    text = "family: mesh\ngrid: [2, 2]\nneurons_per_tile: 4\nchannels: {router: 8}\ntechnology: "
+    for name, found in (("loihi-14nm", "loihi-14nm"), ("mine.yaml", "mine"), ("elsewhere/mine.yaml", "mine")):
+        chip.write_text(text + name)
+        technology = load_hardware(chip).technology
+        assert technology is not None
+        assert technology.name == found
+    chip.write_text(text + "loihi15")
+    with pytest.raises(UsageError, match="loihi-14nm"):
+        load_hardware(chip)

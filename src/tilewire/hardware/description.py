@@ -16,6 +16,7 @@ from tilewire.hardware.mesh import MeshDescription
 from tilewire.hardware.mosaic import MosaicDescription
 from tilewire.hardware.streaming import StreamingAccelerator, StreamingDescription
 from tilewire.hardware.technology import Technology
+from tilewire.hardware.technology_file import load_technology
 from tilewire.yamlfile import line_of, read, validate
 
 Machine = TileFabric | StreamingAccelerator
@@ -23,6 +24,9 @@ Machine = TileFabric | StreamingAccelerator
 
 class Description(Protocol):
     """What a family's record must offer: its fields are the YAML keys, and it builds the machine."""
+
+    @property
+    def technology(self) -> str | None: ...
 
     def build(self, technology: Technology | None = None) -> Machine: ...
 
@@ -79,8 +83,13 @@ def load_description(name: str | Path) -> Description:
 
 
 def machine_of(document: Any, where: str = "hardware") -> Machine:
-    """Machine of a parsed document of any family. Raises `ConfigError` (description) or `HardwareError` (graph)."""
-    machine = describe(document, where).build()
+    """Machine of a parsed document of any family; the file of its technology may lie beside the file ``where``.
+
+    Raises `ConfigError` (description, technology) or `HardwareError` (graph).
+    """
+    description = describe(document, where)
+    name = description.technology
+    machine = description.build(load_technology(name, beside=Path(where).parent) if name else None)
     if isinstance(machine, TileFabric):
         check_fabric(machine)
     return machine

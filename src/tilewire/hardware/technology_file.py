@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from importlib import resources
 from pathlib import Path
@@ -81,6 +82,22 @@ def locate_technology(name: str | Path, beside: Path | None = None) -> Path:
 def load_technology(name: str | Path, *, beside: Path | None = None) -> Technology:
     """Technology of a file or by name. Raises `ConfigError` with every fault of the file and its line."""
     return _load(locate_technology(name, beside), MAX_EXTENDS)
+
+
+def dump_technology(technology: Technology) -> str:
+    """The technology as the text of a file that needs no other file: JSON, which is YAML."""
+    unit = {"energy": "J", "power": "W", "time": "s", "frequency": "Hz", "length": "m", "area": "m2", "voltage": "V",
+            "conductance": "S", "memory": "b", "number": ""}  # fmt: skip
+
+    def figure(one: Constant) -> dict[str, str]:
+        value, low, high = (f"{v!r} {unit[one.dimension]}".rstrip() for v in (one.value, one.low, one.high))
+        return {"value": value, "low": low, "high": high, "source": one.source, "scales": one.scales}
+
+    kinds = {"storage": technology.storage, "ports": technology.ports, "tiles": technology.tiles}
+    node = {} if technology.node is None else {"node": f"{technology.node!r} m"}
+    constants = {name: figure(one) for name, one in technology.constants.items()}
+    whole = {"name": technology.name, "note": technology.note, **node, **kinds, "constants": constants}
+    return json.dumps(whole, indent=1) + "\n"
 
 
 def _load(path: Path, depth: int) -> Technology:
