@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tilewire.connectivity import Connectivity
+from tilewire.hardware.mesh import mesh
 from tilewire.hardware.mosaic import mosaic
 from tilewire.mapping.one_turn import route_one_turn, route_one_turn_reference
 from tilewire.mapping.port_loads import PortLoads
@@ -37,9 +38,9 @@ def test_port_use_equals_the_published_router(case):
 
 
 @settings(deadline=None, max_examples=40)
-@given(chips, st.floats(0, 1), st.integers(0, 2**32 - 1))
-def test_fast_router_equals_the_reference(chip, density, seed):
-    fabric = mosaic(chip[:2], chip[2])
+@given(chips, st.sampled_from([mosaic, mesh]), st.floats(0, 1), st.integers(0, 2**32 - 1))
+def test_fast_router_equals_the_reference(chip, family, density, seed):
+    fabric = family(chip[:2], chip[2])
     branches, placement = network(fabric, density, seed)
     fast, slow = (route(fabric, branches, placement) for route in (route_one_turn, route_one_turn_reference))
     np.testing.assert_array_equal(fast.ptr, slow.ptr)

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tilewire.errors import HardwareError
 from tilewire.hardware.technology import Technology
+
+if TYPE_CHECKING:
+    from tilewire.hardware.runs import Lines
 
 NORTH, EAST, SOUTH, WEST, LOCAL = range(5)
 PORTS = ("north", "east", "south", "west", "local")
@@ -98,6 +102,13 @@ class TileFabric:
         table = np.full((self.n_nodes, len(PORTS)), -1, np.int32)
         table[self.link_source, self.link_port] = np.arange(self.n_links)
         return table
+
+    @cached_property
+    def lines(self) -> Lines:
+        """The links in straight lines, of which the runs of fixed paths are pieces."""
+        from tilewire.hardware.runs import lines_of
+
+        return lines_of(self)
 
     @cached_property
     def tile_index(self) -> Ints:

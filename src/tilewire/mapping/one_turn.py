@@ -41,32 +41,53 @@ def _pairs(source: Ints, target: Ints, placement: Ints, n_tiles: int) -> tuple[I
 
 
 @njit(cache=True)
-def _walk(
-    source: Ints, pair: Ints, start: Ints, port: NDArray[np.int8], length: Ints, link_at: Ints, link_target: Ints,
-    link: Ints, ptr: NDArray[np.int64],
-) -> int:  # fmt: skip
-    """List the links of each branch that its net does not hold yet, ``start`` [neurons] being nodes; -1 if a path leaves the fabric."""
-    stamp = np.full(link_target.size, -1, np.int32)
-    used, b = 0, 0
-    for neuron in range(start.size):
-        while b < source.size and source[b] == neuron:
-            p, node = pair[b], start[neuron]
-            b += 1
-            if p < 0:
+def _starts(
+    node: Ints, port: NDArray[np.int8], length: Ints, times: Ints, at: Ints, end: Ints, target: Ints
+) -> tuple[Ints, int]:
+    """Where the runs of the paths from ``node`` [pairs] start in the fabric's lines, and the links that all branches walk.
+
+    The count is -1 if a path leaves the fabric.
+    """
+    start, walked = np.zeros(port.shape, np.int32), 0
+    for p in range(node.size):
+        here = node[p]
+        for k in range(port.shape[1]):
+            n = length[p, k]
+            if n == 0:
                 continue
-            for k in range(port.shape[1]):
-                out = port[p, k]
-                for _ in range(length[p, k]):
-                    at = link_at[node, out]
-                    if at < 0:
-                        return -1
-                    node = link_target[at]
-                    if stamp[at] != neuron:
-                        stamp[at] = neuron
-                        link[used] = at
-                        used += 1
-        ptr[neuron + 1] = used
-    return used
+            first = at[here, port[p, k]]
+            if first < 0 or first + n > end[first]:
+                return start, -1
+            start[p, k], here = first, target[first + n - 1]
+            walked += n * times[p]
+    return start, walked
+
+
+@njit(cache=True, error_model="numpy")
+def _walk(
+    source: Ints, pair: Ints, start: Ints, length: Ints, line: Ints, links: int, link: Ints, ptr: NDArray[np.int64]
+) -> int:
+    """List the links of each branch that its net does not hold yet; returns how many. Positions are unsigned: no test for the sign."""
+    stamp = np.full(links, -1, np.int32)
+    used, known = np.uint64(0), 0
+    for b in range(source.size):
+        neuron, p = source[b], pair[b]
+        while known < neuron:
+            known += 1
+            ptr[known] = used
+        if p < 0:
+            continue
+        for k in range(start.shape[1]):
+            a = np.uint64(start[p, k])
+            last = a + np.uint64(length[p, k])
+            while a < last:
+                at = np.uint64(line[a])
+                link[used] = at  # written over unless it is new: a store is cheaper than a guess
+                used += np.uint64(stamp[at] != neuron)
+                stamp[at] = neuron
+                a += np.uint64(1)
+    ptr[known + 1 :] = used
+    return int(used)
 
 
 def route_one_turn(fabric: TileFabric, branches: Connectivity, placement: Ints) -> Trees:
@@ -75,13 +96,14 @@ def route_one_turn(fabric: TileFabric, branches: Connectivity, placement: Ints) 
     Linear in the links walked. On Mosaic the loads equal the published one-turn router's to the port.
     """
     pair, first, times = _pairs(branches.source, branches.target, placement, fabric.n_tiles)
-    port, length = fabric.fixed_path(fabric, placement[branches.source[first]], branches.target[first])
-    link = np.empty(int(length.sum(axis=1) @ times), np.int32)
-    ptr = np.zeros(branches.n_sources + 1, np.int64)
-    start = fabric.tile_node[placement]
-    used = _walk(branches.source, pair, start, port, length, fabric.link_at, fabric.link_target, link, ptr)
-    if used < 0:
+    origin, lines = placement[branches.source[first]], fabric.lines
+    port, length = fabric.fixed_path(fabric, origin, branches.target[first])
+    start, walked = _starts(fabric.tile_node[origin], port, length, times, lines.at, lines.end, lines.target)
+    if walked < 0:
         raise HardwareError(f"a fixed path of family '{fabric.family}' leaves by a port without a link")
+    link = np.empty(walked + 1, np.int32)
+    ptr = np.zeros(branches.n_sources + 1, np.int64)
+    used = _walk(branches.source, pair, start, length, lines.link, fabric.n_links, link, ptr)
     return Trees(ptr, link[:used])
 
 
