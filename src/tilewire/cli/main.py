@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from tilewire import __version__
-from tilewire.cli import benching, data, hardware, mapping, running, sweeping, topologies
+from tilewire.cli import benching, comparing, data, hardware, mapping, running, sweeping, topologies
 from tilewire.cli.output import INTERNAL, INTERRUPTED, OK, emit, log
 from tilewire.errors import ConfigError, TilewireError
 
@@ -32,6 +32,7 @@ for verb in (
     mapping.size,
     mapping.partition,
     sweeping.sweep,
+    comparing.compare,
     topologies.rank,
     topologies.sparsify,
     running.report,

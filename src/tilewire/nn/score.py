@@ -206,5 +206,17 @@ def score(
     for name in names or ():
         if name not in SCORES:
             raise UsageError(unknown("score", name, SCORES), where="score")
-    case = Case(topology, initial_values(topology, rng, law), rng, fabric)
+    return score_case(topology, initial_values(topology, rng, law), rng, names=names, fabric=fabric)
+
+
+def score_case(
+    topology: Topology,
+    values: Values,
+    rng: np.random.Generator,
+    *,
+    names: Sequence[str] | None = None,
+    fabric: TileFabric | None = None,
+) -> dict[str, float | None]:
+    """`score` at given weights; ``rng`` draws the probes of wide ends."""
+    case = Case(topology, values, rng, fabric)
     return {name: SCORES[name](case) for name in names or SCORES}

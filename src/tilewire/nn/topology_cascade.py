@@ -16,7 +16,7 @@ from tilewire.kernels.cascade import cascade
 from tilewire.kernels.patterns import RowPattern
 from tilewire.kernels.stages import Stage as FusedStage
 from tilewire.kernels.stages import Stages
-from tilewire.nn.initialise_sparse import Floats, initial_values
+from tilewire.nn.initialise_sparse import Floats, Values, initial_values
 from tilewire.nn.linear import SparseLinear
 from tilewire.topology.stage import Blocks, Stage, Topology
 
@@ -45,7 +45,7 @@ class FusedPart(nn.Module):
 
     def __init__(self, stages: list[Stage], values: list[Floats]) -> None:
         super().__init__()
-        shapes = [_square_blocks(stage) for stage in stages]
+        shapes = [_blocks(stage) for stage in stages]
         self.stages = Stages(stages[0].n_in, tuple(FusedStage(b.radix_in, b.stride) for b in shapes))
         packed = [by_block(value, b) for value, b in zip(values, shapes, strict=True)]
         self.weight = nn.Parameter(torch.from_numpy(np.concatenate(packed).astype(np.float32)))
@@ -55,6 +55,34 @@ class FusedPart(nn.Module):
         return cascade(x.contiguous(), self.weight, self.stages)
 
 
+class BlocksPart(nn.Module):
+    """One stage of rectangular or large blocks as a batched product: no indices."""
+
+    def __init__(self, stage: Stage, values: Floats) -> None:
+        super().__init__()
+        b = _blocks(stage)
+        self.shape = (stage.n_in // (b.radix_in * b.stride), b.radix_in, b.stride)
+        self.weight = nn.Parameter(
+            torch.from_numpy(by_block(values, b).astype(np.float32)).view(-1, b.radix_out, b.radix_in)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, n_in] -> [B, n_out]."""
+        groups, radix, stride = self.shape
+        rows = x.reshape(-1, groups, radix, stride).permute(1, 3, 0, 2).reshape(groups * stride, -1, radix)
+        y: Tensor = torch.bmm(rows, self.weight.transpose(1, 2))
+        return y.view(groups, stride, len(x), -1).permute(2, 0, 3, 1).reshape(len(x), -1)
+
+
+def gained(stage: Stage, values: Floats, gain: float) -> Floats:
+    """Weights of a stage whose outputs shall be ``gain`` times as large. Beside a fixed skip c the weights must bring all of it: they
+    grow by ((gain^2 - c^2) / (1 - c^2))^0.5. Raises `UsageError` for a gain below the skip.
+    """
+    if stage.skip and gain <= stage.skip:
+        raise UsageError(f"gain {gain:g} is not above the fixed skip {stage.skip:g}")
+    return values * float(np.sqrt((gain**2 - stage.skip**2) / (1 - stage.skip**2)))
+
+
 def by_block(values: Floats, blocks: Blocks) -> NDArray[np.float64]:
     """Packed rows of a square block stage as [blocks, out digit, in digit], flat: the weights of `tilewire.kernels.stages`."""
     r, t = blocks.radix_out, blocks.stride
@@ -62,27 +90,36 @@ def by_block(values: Floats, blocks: Blocks) -> NDArray[np.float64]:
     return ordered
 
 
-def _is_fused(stage: Stage) -> bool:
-    return stage.blocks is not None and stage.blocks.radix_in == stage.blocks.radix_out and not stage.skip
+LARGEST_FUSED = 32
+"""Radix up to which square blocks run in the fused operator; larger ones, and rectangular ones, are batched matrix products."""
 
 
-def _square_blocks(stage: Stage) -> Blocks:
-    if stage.blocks is None or not _is_fused(stage):
-        raise UsageError("only square block stages without skips can be fused")
+def _kind(stage: Stage) -> str:
+    """ "fused", "blocks" or "rows": the part that carries a stage."""
+    if stage.blocks is None or stage.skip:
+        return "rows"
+    one = stage.blocks
+    return "fused" if one.radix_in == one.radix_out <= LARGEST_FUSED else "blocks"
+
+
+def _blocks(stage: Stage) -> Blocks:
+    if stage.blocks is None:
+        raise UsageError("the stage has no block structure")
     return stage.blocks
 
 
 class TopologyCascade(nn.Module):
     """y = B^(-1/2) sum over branches of W_L f(... f(W_1 x)) + b with the stages of a `Topology`.
 
-    ``law`` names the initial law (`tilewire.nn.initialise_sparse.LAWS`); ``gain`` multiplies the last stage, 2^0.5 before a ReLU.
+    ``law`` names the initial law (`tilewire.nn.initialise_sparse.LAWS`); ``gain`` of the output (2^0.5 before a ReLU): see `gained`.
     ``activation`` f: "none" (linear inside; the cascade folds to one matrix), "relu", "tanh", or a module or function of tensors (a spiking
-    neuron), applied between stages. ``path`` as in `SparseLinear` for the stages on rows. Raises `UsageError` for unknown names.
+    neuron), applied between stages. ``path`` as in `SparseLinear` for the stages on rows. ``initial``: packed weights to start from in
+    place of a draw of ``law``. Raises `UsageError` for unknown names.
     """
 
     def __init__(
         self, topology: Topology, rng: np.random.Generator, *, law: str = "auto", gain: float = 1.0, bias: bool = True,
-        activation: str | Callable[[Tensor], Tensor] = "none", path: str = "auto",
+        activation: str | Callable[[Tensor], Tensor] = "none", path: str = "auto", initial: Values | None = None,
     ) -> None:  # fmt: skip
         super().__init__()
         if isinstance(activation, str) and activation not in (*ACTIVATIONS, "none"):
@@ -90,10 +127,10 @@ class TopologyCascade(nn.Module):
         self.topology = topology
         self.linear_inside = activation == "none"
         self.activation = ACTIVATIONS.get(activation) if isinstance(activation, str) else activation
-        values = initial_values(topology, rng, law)
+        values = initial_values(topology, rng, law) if initial is None else initial
         branches = []
         for branch, own in zip(topology.branches, values, strict=True):
-            scaled = [*own[:-1], own[-1] * gain]
+            scaled = [*own[:-1], gained(branch[-1], own[-1], gain)]
             branches.append(nn.ModuleList(_parts(branch, scaled, path, self.linear_inside)))
         self.branches = nn.ModuleList(branches)
         self.bias = nn.Parameter(torch.zeros(topology.n_out)) if bias else None
@@ -144,10 +181,12 @@ class TopologyCascade(nn.Module):
 def _parts(branch: tuple[Stage, ...], values: list[Floats], path: str, fuse: bool) -> Iterator[nn.Module]:
     """Modules of a branch: runs of square block stages fused where nothing stands between them."""
     pairs = list(zip(branch, values, strict=True))
-    for fused, run in groupby(pairs, key=lambda pair: _is_fused(pair[0])):
+    for kind, run in groupby(pairs, key=lambda pair: _kind(pair[0])):
         found = list(run)
-        if fused:
+        if kind == "fused":
             groups = [found] if fuse else [[pair] for pair in found]
             yield from (FusedPart([s for s, _ in group], [v for _, v in group]) for group in groups)
+        elif kind == "blocks":
+            yield from (BlocksPart(stage, value) for stage, value in found)
         else:
             yield from (RowsPart(stage, value, path) for stage, value in found)
