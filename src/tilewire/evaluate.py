@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import tilewire
+from tilewire.cost.design_counts import counts_of_run, priced_run
 from tilewire.data.baseline import linear_on_counts
 from tilewire.data.record import EventPack, utterance_scores
 from tilewire.hardware.description import fabric_hash
@@ -68,7 +69,7 @@ def _label_of(data: EventPack, utterance: NDArray[np.int64]) -> NDArray[np.int64
 
 
 def evaluate(parts: Parts, folder: Path) -> dict[str, Any]:
-    """Infer every split, map, check, count; writes ``mapping.npz`` and returns the content of ``evaluation.json``."""
+    """Infer every split, map, check, simulate, price; writes ``mapping.npz``, ``activity.npz``; returns what ``evaluation.json`` holds."""
     network, data, fabric = parts.trainer.network, parts.data, parts.fabric
     tile = parts.trainer.constrained.tile_of_group
     inferred = {
@@ -76,6 +77,7 @@ def evaluate(parts: Parts, folder: Path) -> dict[str, Any]:
     }
     mapping, nets = map_network(parts, inferred["train"].rate)
     save_mapping(folder / "mapping.npz", mapping, fabric, nets)
+    cost, priced = priced_run(counts_of_run(network, mapping, data.splits["test"], folder), fabric.technology)
     scored = {name: score(parts, name, inference) for name, inference in inferred.items()}
     memory = fabric.memory()
     accuracies = {name: value for name, (value, _) in scored.items()}
@@ -106,7 +108,9 @@ def evaluate(parts: Parts, folder: Path) -> dict[str, Any]:
         "budget": parts.recipe.budget.model_dump(),
         "mapping": mapping.summary(),
         "memory": {"by_kind": memory.by_kind, "total": memory.total},
+        "cost": cost,
         "objectives": objectives(parts, mapping, accuracies, inferred["test"])
+        | priced
         | wiring_objectives(parts, mapping, nets),
         "confusion": scored["test"][1].tolist(),
         "training": {"epochs": parts.recipe.train.epochs, "weights_sha256": parts.trainer.digest()},

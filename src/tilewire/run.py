@@ -19,12 +19,13 @@ import torch
 from numpy.typing import NDArray
 
 import tilewire
-from tilewire import checkpoint
+from tilewire import checkpoint, yamlfile
 from tilewire.config import Recipe, dump
 from tilewire.data.record import EventPack, SpikeData
 from tilewire.errors import DataError, RunError, UsageError, unknown
 from tilewire.hardware.description import fabric_hash, from_mapping, load_hardware, locate
 from tilewire.hardware.fabric import TileFabric
+from tilewire.hardware.technology_file import dump_technology
 from tilewire.kernels import dispatch
 from tilewire.kernels.lif import Lif
 from tilewire.mapping.budget import Budget
@@ -357,7 +358,7 @@ def execute(recipe: Recipe, folder: Path, observer: Observer | None = None) -> d
             _train(parts, folder, metrics, observer)
         evaluation = _stored_evaluation(parts, folder)
         if evaluation is None:
-            observer.stage("routing, checking, evaluating")
+            observer.stage("routing, checking, simulating, evaluating")
             evaluation = evaluate(parts, folder)
             _write_json(folder / "evaluation.json", evaluation)
         observer.stage("report")
@@ -380,9 +381,12 @@ def _write_json(path: Path, content: dict[str, Any]) -> None:
 
 
 def _write_hardware(path: Path, recipe: Recipe) -> None:
-    """The chip of the run in its own folder, so that the folder stands alone."""
+    """The chip of the run and its technology in the run's own folder, so that the folder stands alone."""
     if isinstance(recipe.hardware, str):
         text = locate(recipe.hardware).read_text(encoding="utf-8")
     else:
         text = json.dumps(recipe.hardware, indent=2) + "\n"  # JSON is YAML
     checkpoint.replace_file(path, text.encode())
+    named, technology = str(yamlfile.parse(text, str(path)).get("technology")), hardware_of(recipe).technology
+    if technology and named.endswith((".yaml", ".yml")):
+        checkpoint.replace_file(path.with_name(Path(named).name), dump_technology(technology).encode())

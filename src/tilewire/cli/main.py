@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from tilewire import __version__
-from tilewire.cli import benching, comparing, data, hardware, mapping, running, sweeping, topologies
+from tilewire.cli import benching, comparing, costing, data, hardware, mapping, running, sweeping, topologies
 from tilewire.cli.output import INTERNAL, INTERRUPTED, OK, emit, log
 from tilewire.errors import ConfigError, TilewireError
 
@@ -31,6 +31,7 @@ for verb in (
     mapping.map_verb,
     mapping.size,
     mapping.partition,
+    costing.cost,
     sweeping.sweep,
     comparing.compare,
     topologies.rank,

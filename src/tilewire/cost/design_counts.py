@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from tilewire.mapping.routing import Mapping
     from tilewire.nn.tiled import TiledRSNN
 
+MAX_COUNT = 1e30
+
 
 def counts_of_run(
     network: TiledRSNN, mapping: Mapping, data: EventPack, folder: Path, *, weight_bits: int = WEIGHT_BITS
@@ -78,3 +80,20 @@ def priced_run(
 ) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
     """The ``cost`` section and the objectives of a run."""
     return cost_section(counts, technology), cost_rows(price_design(counts, technology))
+
+
+def stored_counts(evaluation: Table[str, Any]) -> dict[str, Any]:
+    """Counts of an evaluation; entries that are no figures are left out and will be missing."""
+    section = evaluation.get("cost")
+    counts = section.get("counts") if isinstance(section, dict) else None
+    found = {name: n for name, n in counts.items() if _is_count(n)} if isinstance(counts, dict) else {}
+    routes = [found.get(f"route_hops_{way}") for way in ("east_west", "north_south")]
+    if len({len(way) if isinstance(way, list) else -1 - i for i, way in enumerate(routes)}) != 1:
+        found = {name: n for name, n in found.items() if not name.startswith("route_hops")}
+    return found
+
+
+def _is_count(value: object) -> bool:
+    if isinstance(value, list):
+        return all(_is_count(one) and not isinstance(one, list) for one in value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= MAX_COUNT
