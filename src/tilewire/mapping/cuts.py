@@ -211,6 +211,28 @@ class Rectangles:
         return Cut(links, nets.astype(np.int64), self.branches.target[must][first], int(capacity[links].sum()), text)
 
 
+def worst_tile(fabric: TileFabric, branches: Connectivity, placement: Ints, capacity: Ints) -> Cut | None:
+    """The tile that most nets too many must enter or leave, on any fabric; None if every tile has the channels."""
+    wired = branches.without_own(placement)
+    leaving = np.bincount(placement[wired.fan_out > 0], minlength=fabric.n_tiles)
+    best: tuple[int, int, Ints] | None = None
+    for way, need, node in ((INTO, wired.fan_in, fabric.link_target), (OUT, leaving, fabric.link_source)):
+        of_tile = fabric.tile_index[node]
+        own = fabric.link_class == way
+        over = need - np.bincount(of_tile[own], weights=capacity[own], minlength=fabric.n_tiles)
+        tile = int(np.argmax(over))
+        if over[tile] > (best[0] if best else 0):
+            best = int(over[tile]), tile, np.flatnonzero(own & (of_tile == tile)).astype(np.int32)
+    if best is None:
+        return None
+    _, tile, links = best
+    into = fabric.link_class[links[0]] == INTO if links.size else True
+    must = wired.target == tile if into else placement[wired.source] == tile
+    nets, first = np.unique(wired.source[must], return_index=True)
+    text = f"{'into' if into else 'out of'} {fabric.tile_name(tile)}"
+    return Cut(links, nets.astype(np.int64), wired.target[must][first], int(capacity[links].sum()), text)
+
+
 def _flow(fabric: TileFabric, capacity: Ints) -> NDArray[np.int64]:
     """Exclusive prefix sums of link capacities, see `_crossing`."""
     flow = np.zeros((4, fabric.canvas[0] + 1, fabric.canvas[1] + 1), np.int64)

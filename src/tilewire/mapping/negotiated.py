@@ -1,7 +1,8 @@
 """Negotiated congestion: multicast trees on any fabric graph, rerouted until no link is over-used.
 
 PathFinder (McMurchie, Ebeling, FPGA 1995) for nets with many sinks, every wire bundle counted alike, tile inputs too. Departures:
-only nets on over-used links are rerouted, and the best state seen is handed back.
+only nets on over-used links are rerouted; the price of a link follows its relative over-use, multiplicatively and in both directions, as in
+Lagrangian relaxation, instead of a history that only adds up; the best state seen is handed back.
 """
 
 from __future__ import annotations
@@ -27,23 +28,29 @@ Floats = NDArray[np.float64]
 class Effort:
     """How long and how hard nets negotiate.
 
-    A link costs (1 + history) (1 + pressure * over-use with one more net). ``pressure`` starts at ``start`` and grows by ``growth`` a
-    round up to ``top``; history gains ``memory`` per net of over-use and round. The search ends after ``rounds``, or after
-    ``patience`` rounds without a new least over-use.
+    A link costs price (1 + pressure * over-use with one more net). ``pressure`` starts at ``start`` and grows by ``growth`` a round up to
+    ``top``. Each round multiplies the price of an over-used link by 1 + ``rise`` * min(over-use / capacity, 1) and that of a link with
+    room by 1 - ``fall`` * free share, down to 1. The search ends after ``rounds``, or when the least over-use has not fallen to
+    `PROGRESS` of what it was within the work of ``patience`` searches per net, counted in nodes.
     """
 
-    rounds: int = 120
-    patience: int = 40
+    rounds: int = 150
+    patience: float = 8.0
     start: float = 0.5
-    growth: float = 1.3
-    top: float = 50.0
-    memory: float = 0.4
+    growth: float = 1.1
+    top: float = 5.0
+    rise: float = 4.0
+    fall: float = 0.1
     margin: int = 3  # canvas positions by which a search may leave the box of its net
+
+
+PROGRESS = 0.7
+DEAREST = 1e12  # price at which a link is as good as closed
 
 
 @dataclass(frozen=True, eq=False)
 class Negotiation:
-    """Trees, the over-use left (0: they fit), the rounds used and the last link prices 1 + history, float64 [links]."""
+    """Trees, the over-use left (0: they fit), the rounds used and the last link prices >= 1, float64 [links]."""
 
     trees: Trees
     overuse: int
@@ -116,6 +123,20 @@ class _State:
         self.load = np.zeros(fabric.n_links, np.int32)
         self.number = 0
 
+    @property
+    def spent(self) -> int:
+        """Nodes that searches have looked at."""
+        return int(self.work.spent[0])
+
+    @property
+    def whole(self) -> float:
+        """Nodes that one search per net would look at if it filled its box."""
+        rows, columns = self.fabric.canvas
+        box = self.boxes[self.routed]
+        tall = np.minimum(box[:, 1], rows - 1) - np.maximum(box[:, 0], 0) + 1
+        broad = np.minimum(box[:, 3], columns - 1) - np.maximum(box[:, 2], 0) + 1
+        return float(np.dot(tall, broad)) * self.fabric.n_nodes / (rows * columns)
+
     def _boxes(self, owner: Ints, margin: int) -> Ints:
         """First row, last row, first column, last column of each net's terminals, widened by the margin."""
         box = np.empty((self.start.size, 4), np.int32)
@@ -180,18 +201,29 @@ def negotiate(
         state.reroute(state.routed, limit, price, pressure)
     else:
         state.warm(warm)
-    best, best_at, best_trees = _overuse(state.load, limit), 0, state.trees()
-    turn = 0
-    while best > 0 and turn < effort.rounds and turn - best_at < effort.patience:
+    best, best_trees = _overuse(state.load, limit), state.trees()
+    mark, patience = best, effort.patience * state.whole
+    until, turn = state.spent + patience, 0
+    while best > 0 and turn < effort.rounds and state.spent < until:
         turn += 1
-        price += effort.memory * np.maximum(0, state.load - limit)
+        price = _repriced(price, state.load, limit, effort)
         nets = rng.permutation(_congested(state.first, state.size, state.pool, state.load, limit))
         state.reroute(nets, limit, price, pressure)
         pressure = min(pressure * effort.growth, effort.top)
         over = _overuse(state.load, limit)
         if over < best:
-            best, best_at, best_trees = over, turn, state.trees()
+            best, best_trees = over, state.trees()
+        if best <= PROGRESS * mark:
+            mark, until = best, state.spent + patience
     return Negotiation(best_trees, best, turn, price)
+
+
+def _repriced(price: Floats, load: Ints, limit: Ints, effort: Effort) -> Floats:
+    """Prices after a round, see `Effort`."""
+    excess = (load - limit) / np.maximum(limit, 1)
+    up, down = 1 + effort.rise * np.clip(excess, 0, 1), 1 - effort.fall * np.clip(-excess, 0, 1)
+    new: Floats = np.clip(price * up * down, 1, DEAREST)
+    return new
 
 
 def _overuse(load: Ints, capacity: Ints) -> int:

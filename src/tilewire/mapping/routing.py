@@ -16,7 +16,7 @@ from tilewire.hardware.fabric import OPPOSITE, PORTS, TileFabric
 from tilewire.mapping.archive import read_arrays, write_arrays
 from tilewire.mapping.certificate import Certificate, of_cut, price_bound
 from tilewire.mapping.check import check_mapping
-from tilewire.mapping.cuts import Rectangles
+from tilewire.mapping.cuts import Rectangles, worst_tile
 from tilewire.mapping.negotiated import Effort, negotiate
 from tilewire.mapping.nets import Nets, nets_of
 from tilewire.mapping.one_turn import route_one_turn
@@ -27,10 +27,8 @@ Ints = NDArray[np.int32]
 Verdict = Literal["fits", "infeasible", "unknown"]
 ROUTER_LINK, TILE_IN_LINK = 0, 1  # link classes of the fabric
 SHORT = Effort(rounds=4)
-PERSISTENT = (
-    Effort(rounds=250, patience=80, growth=1.15, memory=0.1),
-    Effort(rounds=250, patience=80, growth=1.1, top=20.0),
-)
+PERSISTENT = (Effort(rounds=400, patience=20, rise=1.0), Effort(rounds=400, patience=20, growth=1.2, top=20.0))
+NEAR = 0.02  # over-use per hop up to which another pace of negotiation is worth its time
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,8 +64,10 @@ def _negotiated(fabric: TileFabric, branches: Connectivity, placement: Ints, rng
     found = negotiate(fabric, branches, placement, effort=SHORT, rng=rng)
     if found.overuse == 0:
         return Routing(found.trees)
-    rectangles = Rectangles.of(fabric, branches, placement)
-    cut = rectangles.worst(fabric.capacity) if rectangles else None
+    cut = worst_tile(fabric, branches, placement, fabric.capacity)
+    if not cut:
+        rectangles = Rectangles.of(fabric, branches, placement)
+        cut = rectangles.worst(fabric.capacity) if rectangles else None
     if cut:
         return Routing(found.trees, "infeasible", certificate=of_cut(fabric, cut))
     found = negotiate(fabric, branches, placement, rng=rng)
@@ -77,6 +77,8 @@ def _negotiated(fabric: TileFabric, branches: Connectivity, placement: Ints, rng
     if bound.ratio > 1:
         return Routing(found.trees, "infeasible", certificate=bound)
     for effort in PERSISTENT:  # neither routed nor refused: near the edge another pace of negotiation often decides
+        if found.overuse > 1 + NEAR * found.trees.link.size:
+            break
         again = negotiate(fabric, branches, placement, effort=effort, rng=rng)
         if again.overuse == 0:
             return Routing(again.trees)

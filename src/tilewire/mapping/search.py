@@ -29,7 +29,10 @@ class Graph(NamedTuple):
 
 
 class Work(NamedTuple):
-    """Scratch of a search: one entry per node; ``seen``, ``inside`` (in the tree) and ``wanted`` hold the number of the search."""
+    """Scratch of a search: one entry per node; ``seen``, ``inside`` (in the tree) and ``wanted`` hold the number of the search.
+
+    ``spent`` [1] counts the nodes that `grow_tree` took from the heap: the unit in which effort is limited, equal on every machine.
+    """
 
     distance: Floats
     parent: Ints
@@ -38,6 +41,7 @@ class Work(NamedTuple):
     wanted: Ints
     heap: Ints
     at: Ints  # position in the heap, -1 outside
+    spent: Longs
 
 
 def graph_of(fabric: TileFabric) -> Graph:
@@ -60,6 +64,7 @@ def work_of(nodes: int) -> Work:
         absent[3],
         np.zeros(nodes, np.int32),
         np.full(nodes, -1, np.int32),
+        np.zeros(1, np.int64),
     )
 
 
@@ -129,7 +134,7 @@ def grow_tree(
     One search serves all sinks: reaching the nearest puts its path into the tree at distance 0, and the search goes on from there.
     ``box`` is (first row, last row, first column, last column) of the canvas. Tiles other than the source are entered, never left.
     """
-    distance, parent, seen, inside, wanted, heap, position = work
+    distance, parent, seen, inside, wanted, heap, position, spent = work
     for sink in sinks:
         wanted[sink] = number
     missing, used = sinks.size, 0
@@ -138,6 +143,7 @@ def grow_tree(
     while n > 0 and missing > 0:
         node = heap[0]
         n = take(work, n)
+        spent[0] += 1
         if wanted[node] == number:
             wanted[node] = -1
             missing -= 1
