@@ -161,6 +161,22 @@ class CompressConfig(Record):
     hop: Literal["manhattan", "class"] = "manhattan"
 
 
+class MemristorConfig(Record):
+    """Effects of memristive crossbars, see `nn.memristor`: conductance ``levels`` of a device, ``clip`` in root mean squares of weights,
+    ``noise`` as a share of the range and ``spread`` as a share of the weight, ranges per ``scale``.
+
+    ``aware``: training sees them too, with noise drawn anew for each step; else only the evaluation, which programs ``draws`` chips.
+    """
+
+    levels: int | None = Field(default=None, ge=2)
+    clip: float | None = Field(default=None, gt=0)
+    noise: float = Field(default=0.0, ge=0)
+    spread: float = Field(default=0.0, ge=0)
+    scale: Literal["layer", "tile"] = "layer"
+    aware: bool = True
+    draws: int = Field(default=5, ge=1)
+
+
 class EvaluateConfig(Record):
     """What a finished run is asked. ``sizing``: routers for which the smallest chip is looked for (negotiated sizing takes seconds)."""
 
@@ -217,6 +233,7 @@ class Recipe(Record):
     budget: BudgetConfig = BudgetConfig()
     rewire: RewireConfig = RewireConfig()
     compress: CompressConfig | None = None
+    memristor: MemristorConfig | None = None
     train: TrainConfig = TrainConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
 

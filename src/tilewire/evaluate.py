@@ -111,7 +111,8 @@ def evaluate(parts: Parts, folder: Path) -> dict[str, Any]:
         "cost": cost,
         "objectives": objectives(parts, mapping, accuracies, inferred["test"])
         | priced
-        | wiring_objectives(parts, mapping, nets),
+        | wiring_objectives(parts, mapping, nets)
+        | memristor_objectives(parts),
         "confusion": scored["test"][1].tolist(),
         "training": {"epochs": parts.recipe.train.epochs, "weights_sha256": parts.trainer.digest()},
         "seed": parts.recipe.seed,
@@ -184,4 +185,27 @@ def wiring_objectives(parts: Parts, mapping: Mapping, nets: Nets) -> dict[str, d
         rows[f"memory_devices_needed_{name}_sized_output"] = (
             needed.sized_output, "devices", MINIMISE, f"{source}, tile outputs as wide as used"
         )  # fmt: skip
+    return {name: objective(*row) for name, row in rows.items()}
+
+
+def memristor_objectives(parts: Parts) -> dict[str, dict[str, Any]]:
+    """Test accuracy on the recipe's memristors: without noise, and over several programmed chips (mean, standard deviation, worst)."""
+    memristor, config = parts.memristor, parts.recipe.memristor
+    if memristor is None or config is None:
+        return {}
+
+    def accuracy(rng: np.random.Generator | None) -> float:
+        network, test = parts.trainer.network, parts.data.splits["test"]
+        return score(parts, "test", infer_network(network, parts.readout, test, memristor=memristor, rng=rng))[0]
+
+    chips = [accuracy(stream(parts.recipe.seed, "programming", draw)) for draw in range(config.draws)]
+    spread = float(np.std(chips, ddof=1)) if len(chips) > 1 else None
+    drawn = f"float64 inference, test split, {len(chips)} chips programmed with noise"
+    still = "float64 inference, test split, weights clipped and quantised, no noise"
+    rows: dict[str, tuple[float | None, str, str, str]] = {
+        "test_accuracy_without_noise": (accuracy(None), "share", MAXIMISE, still),
+        "test_accuracy_programmed": (float(np.mean(chips)), "share", MAXIMISE, f"mean of {drawn}"),
+        "test_accuracy_programmed_sd": (spread, "share", REPORT, f"sample standard deviation of {drawn}"),
+        "test_accuracy_programmed_worst": (min(chips), "share", REPORT, f"least of {drawn}"),
+    }
     return {name: objective(*row) for name, row in rows.items()}

@@ -34,6 +34,7 @@ from tilewire.mapping.count_budget import Count
 from tilewire.mapping.placement import PLACERS
 from tilewire.mapping.routing import ROUTERS
 from tilewire.nn.initialise import INITIAL_LAWS
+from tilewire.nn.memristor import Memristor
 from tilewire.nn.readout import CountReadout, LeakyReadout, Readout
 from tilewire.nn.roles import TiledSpec
 from tilewire.nn.tiled import TiledRSNN
@@ -93,6 +94,7 @@ class Parts:
     utterance: dict[str, NDArray[np.int64]]
     trainer: Trainer
     readout: Readout
+    memristor: Memristor | None = None
 
 
 def hardware_of(recipe: Recipe) -> TileFabric:
@@ -163,6 +165,9 @@ def build(recipe: Recipe, fabric: TileFabric | None = None) -> Parts:
     start = compression.dense if compression else budget
     network = TiledRSNN(fabric, spec, lif, start.branches(), law, stream(recipe.seed, "weights"))
     network.tier = recipe.kernel
+    device = recipe.memristor
+    memristor = Memristor(**device.model_dump(exclude={"aware", "draws"})) if device else None
+    network.memristor = memristor if device and device.aware else None
     optimiser = torch.optim.Adam(network.parameters(), lr=recipe.train.lr)
     horizon = (recipe.train.epochs - 1) // rewire.every if rewire.every else None
     others = {"every", "alpha", "grow", "explore", "split", "permute"}
@@ -180,7 +185,7 @@ def build(recipe: Recipe, fabric: TileFabric | None = None) -> Parts:
     if rewire.permute:
         options = rewire.permute.model_dump(exclude={"every"})
         trainer.permutation = rewire.permute.every, permutation_of(network.roles, fabric, **options)
-    return Parts(recipe, fabric, data, utterance, trainer, readout)
+    return Parts(recipe, fabric, data, utterance, trainer, readout, memristor)
 
 
 def _compression(recipe: Recipe, fabric: TileFabric, budget: Budget, group_of: NDArray[np.int32]) -> Compression | None:

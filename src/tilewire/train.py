@@ -120,7 +120,7 @@ class Trainer:
         augmentation = Augmentation(shift.channels, shift.steps, shift.drop)
         events = batch(self.data, indices, augmentation, stream(self.seed, "augment", cursor.epoch, cursor.step))
         label = torch.from_numpy(self.data.label[indices].astype(np.int64))
-        counts, trains = self.network(events)
+        counts, trains = self.network(events, stream(self.seed, "memristor", cursor.epoch, cursor.step))
         scores = self.readout(counts, trains)
         loss = self._loss(counts, scores, label)
         penalty = self.compression.penalty_in(cursor.epoch) if self.compression else None

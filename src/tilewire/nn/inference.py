@@ -13,6 +13,7 @@ from tilewire.data.record import EventPack
 from tilewire.kernels.events import SpikeEvents
 from tilewire.kernels.numba_infer import count_flips, infer
 from tilewire.kernels.rsnn import rsnn
+from tilewire.nn.memristor import Memristor
 from tilewire.nn.readout import Readout
 from tilewire.nn.tiled import TiledRSNN
 
@@ -31,10 +32,21 @@ class Inference:
 
 
 def infer_network(
-    network: TiledRSNN, readout: Readout, data: EventPack, *, threads: int = 1, flips: bool = False
+    network: TiledRSNN,
+    readout: Readout,
+    data: EventPack,
+    *,
+    threads: int = 1,
+    flips: bool = False,
+    memristor: Memristor | None = None,
+    rng: np.random.Generator | None = None,
 ) -> Inference:
-    """Run all samples; ``flips`` also runs the training arithmetic beside it and counts where they differ."""
-    w_in, w_rec = network.w_in.detach().numpy(), network.weights().detach().numpy()
+    """Run all samples; ``flips`` also runs the training arithmetic beside it and counts where they differ.
+
+    The weights are those of the network as numbers, or as ``memristor`` makes them: programmed once, noise from ``rng`` if it is given.
+    """
+    weights = [weight.detach() for weight in network.programmed(memristor, rng)]
+    w_in, w_rec = (weight.numpy() for weight in weights)
     scores, total, differ = [], np.zeros(network.fabric.n_neurons), 0
     for start in range(0, len(data), BATCH):
         events = batch(data, np.arange(start, min(start + BATCH, len(data))))
@@ -42,7 +54,7 @@ def infer_network(
         counts, trains = _dense(spikes, network)
         scores.append(readout(counts, trains).numpy())
         total += counts.numpy().sum(axis=0)
-        differ += _flips(network, events, spikes) if flips else 0
+        differ += _flips(network, *weights, events, spikes) if flips else 0
     return Inference(np.concatenate(scores), total / (len(data) * data.steps), differ if flips else None)
 
 
@@ -57,17 +69,12 @@ def _dense(spikes: SpikeEvents, network: TiledRSNN) -> tuple[torch.Tensor, torch
     return torch.from_numpy(spikes.totals().astype(np.float64)), torch.from_numpy(shaped)
 
 
-def _flips(network: TiledRSNN, events: SpikeEvents, spikes: SpikeEvents) -> int:
+def _flips(
+    network: TiledRSNN, w_in: torch.Tensor, w_rec: torch.Tensor, events: SpikeEvents, spikes: SpikeEvents
+) -> int:
     everyone = np.arange(network.fabric.n_neurons)
     with torch.no_grad():
         _, trains = rsnn(
-            events,
-            network.w_in,
-            network.inputs,
-            network.weights(),
-            network.recurrent,
-            network.lif,
-            everyone,
-            tier=network.tier,
+            events, w_in, network.inputs, w_rec, network.recurrent, network.lif, everyone, tier=network.tier
         )
     return count_flips(trains.numpy(), spikes)

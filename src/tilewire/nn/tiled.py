@@ -14,6 +14,7 @@ from tilewire.kernels.events import SpikeEvents
 from tilewire.kernels.lif import Lif
 from tilewire.kernels.rsnn import rsnn
 from tilewire.nn.initialise import InitialLaw
+from tilewire.nn.memristor import Memristor
 from tilewire.nn.roles import TiledSpec, input_blocks, roles
 
 Ints = NDArray[np.int32]
@@ -34,6 +35,7 @@ class TiledRSNN(nn.Module):
         self.roles = roles(spec, fabric)
         self.fabric, self.spec, self.lif = fabric, spec, lif
         self.tier: str | None = None
+        self.memristor: Memristor | None = None
         s, n = fabric.neurons_per_tile, fabric.n_neurons
         self.inputs = input_blocks(spec, fabric, self.roles.input_tiles)
         neurons = np.arange(n, dtype=np.int32)
@@ -96,8 +98,14 @@ class TiledRSNN(nn.Module):
         """Recurrent weights [P, S] with the silent synapses at zero."""
         return torch.cat([self.w_rec[: self.n_local] * self._mask, self.w_rec[self.n_local :]])
 
-    def forward(self, events: SpikeEvents) -> tuple[Tensor, Tensor]:
-        """Spike counts [B, N] and spike trains [B, T, n_out] of the output neurons."""
-        return rsnn(
-            events, self.w_in, self.inputs, self.weights(), self.recurrent, self.lif, self.readout, tier=self.tier
-        )
+    def programmed(self, memristor: Memristor | None, rng: np.random.Generator | None = None) -> tuple[Tensor, Tensor]:
+        """Input and recurrent weights as ``memristor`` makes them, noise from ``rng`` if given; None: the weights as they are."""
+        w_in, w_rec = self.w_in, self.weights()
+        if memristor is None:
+            return w_in, w_rec
+        return memristor(w_in, self.inputs.tile, rng), memristor(w_rec, self.recurrent.tile, rng)
+
+    def forward(self, events: SpikeEvents, rng: np.random.Generator | None = None) -> tuple[Tensor, Tensor]:
+        """Spike counts [B, N] and spike trains [B, T, n_out] of the output neurons; noise of the ``memristor``, if any, from ``rng``."""
+        w_in, w_rec = self.programmed(self.memristor, rng)
+        return rsnn(events, w_in, self.inputs, w_rec, self.recurrent, self.lif, self.readout, tier=self.tier)

@@ -32,8 +32,7 @@ def branch_gradient(
     """
     size = network.fabric.neurons_per_tile
     own = network.recurrent
-    weight = network.weights().detach()
-    w_in = network.w_in.detach()
+    w_in, weight = (one.detach() for one in network.programmed(network.memristor))
     step = chunk or max(len(own), 1)
     parts = [np.zeros(0)]
     for start in range(0, len(absent), step):
