@@ -38,10 +38,11 @@ class TaskConfig(Record):
 
 
 class ContestantConfig(Record):
-    """A family and the options that every member of this contestant has."""
+    """A family, the options that every member of this contestant has, and its depths if they are not those of the grid."""
 
     family: str
     options: dict[str, int | float] = Field(default={})
+    depths: list[int] | None = None
 
 
 class ComparisonGrid(Record):
@@ -103,7 +104,8 @@ def load_comparison(path: Path) -> ComparisonGrid:
         for rho in grid.densities
         if not 0 < rho <= 1
     ]
-    faults += [Fault(str(path), "depths", f"{depth}", "at least 0") for depth in grid.depths if depth < 0]
+    depths = [*grid.depths, *(depth for one in grid.topologies.values() for depth in one.depths or ())]
+    faults += [Fault(str(path), "depths", f"{depth}", "at least 0") for depth in depths if depth < 0]
     faults += [Fault(str(path), "rates", f"{rate:g}", "greater than 0") for rate in grid.rates if not rate > 0]
     faults += [Fault(str(path), "task.hidden", f"{width}", "at least 2") for width in grid.task.hidden if width < 2]
     if set(grid.seeds) & set(grid.tune_seeds):
@@ -120,10 +122,12 @@ def cells_of(grid: ComparisonGrid) -> Iterator[Cell]:
             yield Cell(FULL, 1.0, 1, law)
         if grid.dense_small:
             yield from (Cell(SMALL, rho, 1, law) for rho in grid.densities)
+    every = sorted({depth for one in grid.topologies.values() for depth in one.depths or ()} | set(grid.depths))
     for rho in grid.densities:
-        for depth in grid.depths:
-            for label in grid.topologies:
-                yield from (Cell(label, rho, depth, law) for law in grid.laws)
+        for depth in every:
+            for label, one in grid.topologies.items():
+                if depth in (grid.depths if one.depths is None else one.depths):
+                    yield from (Cell(label, rho, depth, law) for law in grid.laws)
 
 
 @dataclass(frozen=True, eq=False)

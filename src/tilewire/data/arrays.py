@@ -89,12 +89,16 @@ def load_arrays(
     most = {"train": train, "validation": validation, "test": test}
     if any(limit is not None and limit < 1 for limit in most.values()):
         raise DataError(f"samples per split {most}", where=name, hint="at least 1")
-    return ArrayData(
-        data.name,
-        data.kind,
-        data.classes,
-        {key: (x[: most[key]], y[: most[key]]) for key, (x, y) in data.splits.items()},
-    )
+    splits = {key: _drawn(x, y, most[key], rng) for key, (x, y) in data.splits.items()}
+    return ArrayData(data.name, data.kind, data.classes, splits)
+
+
+def _drawn(x: Features, y: Labels, most: int | None, rng: np.random.Generator) -> tuple[Features, Labels]:
+    """At most so many samples, drawn without replacement."""
+    if most is None or most >= len(y):
+        return x, y
+    chosen = rng.permutation(len(y))[:most]
+    return x[chosen], y[chosen]
 
 
 def _digits(rng: np.random.Generator) -> ArrayData:
