@@ -27,6 +27,7 @@ from tilewire.rewire.compress import Compression
 from tilewire.rewire.constrained import Constrained
 from tilewire.rewire.engine import Rewired
 from tilewire.rewire.grow import GrowRule, Score, uniform
+from tilewire.rewire.learned_split import report
 from tilewire.rewire.permute import TilePermutation
 from tilewire.streams import stream
 
@@ -194,7 +195,7 @@ class Trainer:
             "density": self._density(),
         } | placed
         if self.constrained.split is not None:
-            record["split"] = self.constrained.split.report
+            record["split"] = report(self.constrained.rewiring.state)
         self.cursor = Cursor(epoch + 1)
         return record
 

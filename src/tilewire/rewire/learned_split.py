@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -19,19 +19,20 @@ from tilewire.rewire.grow import Score
 Floats = NDArray[np.float64]
 
 
-@dataclass
+@dataclass(frozen=True)
 class LearnedSplit:
     """Moves the profile p_d of a memory budget towards equal gain per device.
 
         g_d   = mean of || dL/dw_it ||^2 over branches (i, t) of class d, live or not        (gain: first-order fall of the loss)
         pi_d  = devices that one more branch of class d costs                                 (price: `branch_prices`)
         f_d   = (g_d / pi_d) / (sum_d n_d g_d / sum_d n_d pi_d)                               (gain per device, 1 = average)
-        p_d  <- p_d * clip(lambda sqrt(f_d), 1 / (1 + step), 1 + step), then to [one branch per tile, 1]
+        p_d  <- min(1, max(lambda h_d clip(sqrt(f_d), 1 / (1 + step), 1 + step), one branch per tile))
 
-    n_d = live branches. lambda is the largest scale whose planned cost sum_d pi_d p_d (places)_d stays within what the live branches cost
-    plus the free devices, so the devices stay spent while they change hands. Mirror ascent with a step limit; at its rest point every
-    class earns the same per device or stands at a bound. The gain is a running mean (``memory`` of it kept) over ``pool`` branches a
-    class, drawn uniformly: a branch gets a trial slot of zero weight whether or not it lives, so its gradient is that of the branch.
+    n_d = live branches, h_d = p_d times the share of its quota that is filled: what the memory limit refuses is not planned again.
+    lambda is the largest scale whose planned cost, sum_d pi_d p_d places_d, is what the live branches cost plus the devices still free:
+    devices stay spent while they change hands. Mirror ascent with a step limit; at its rest point every class earns the same
+    per device or stands at a bound. The gain is a running mean (``memory`` of it kept) over ``pool`` branches a class, drawn
+    uniformly: a branch gets a trial slot of zero weight whether or not it lives, so its gradient is that of the branch.
     The memory budget itself is never touched: quotas only decide who may ask for its devices. Own method; the exchange of densities
     by gradient follows RigL (Evci et al. 2020), prices are ours. Raises `UsageError` for a ``step`` <= 0 or a ``memory`` outside 0..1.
     """
@@ -39,7 +40,6 @@ class LearnedSplit:
     step: float = 0.2
     pool: int = 128
     memory: float = 0.5
-    report: dict[str, dict[str, float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.step <= 0 or not 0 <= self.memory < 1 or self.pool < 1:
@@ -51,17 +51,9 @@ class LearnedSplit:
     def move(self, state: BudgetState, score: Score, rng: np.random.Generator, group_at: NDArray[np.integer]) -> None:
         """Measure gains and move the quotas that ``state`` holds. ``score`` knows groups: ``group_at`` [tiles] is the one on each tile."""
         quotas, memory = split_parts(state)
-        chip = memory.chip
-        prices = branch_prices(chip, memory.load, links_per_branch(chip, quotas.classes))
         gain = self._measured(quotas, score, rng, group_at)
         quotas.gain = gain if not quotas.gain.any() else self.memory * quotas.gain + (1 - self.memory) * gain
-        slack = memory.budget.devices - memory.devices
-        quotas.move(moved(quotas, prices, slack, self.step))
-        rows = {"density": quotas.profile, "gain": quotas.gain, "price": prices}
-        self.report = {
-            name: {str(d): float(v) for d, v in zip(quotas.classes.tolist(), row.tolist(), strict=True)}
-            for name, row in rows.items()
-        }
+        quotas.move(moved(quotas, prices_in(state), memory.budget.devices - memory.devices, self.step))
 
     def _measured(
         self, quotas: MovableProfileState, score: Score, rng: np.random.Generator, group_at: NDArray[np.integer]
@@ -96,27 +88,41 @@ def split_parts(state: BudgetState) -> tuple[MovableProfileState, NegotiatedMemo
     return quotas[0], memory[0]
 
 
+def prices_in(state: BudgetState) -> Floats:
+    """Devices that one more branch of each class of the profile costs as things stand, float64 [classes]."""
+    quotas, memory = split_parts(state)
+    return branch_prices(memory.chip, memory.load, links_per_branch(memory.chip, quotas.classes))
+
+
+def report(state: BudgetState) -> dict[str, dict[str, float]]:
+    """Where the split stands: per hop class its density p_d, gain g_d and price pi_d."""
+    quotas, _ = split_parts(state)
+    rows = {"density": quotas.profile, "gain": quotas.gain, "price": prices_in(state)}
+    return {
+        name: {str(d): float(value) for d, value in zip(quotas.classes.tolist(), row.tolist(), strict=True)}
+        for name, row in rows.items()
+    }
+
+
 def moved(quotas: MovableProfileState, prices: Floats, slack: int, step: float) -> Floats:
     """The profile after one update, float64 [classes]; see `LearnedSplit`."""
-    profile, places, live, gain = quotas.profile, quotas.places, quotas.live, quotas.gain
+    live, gain, places = quotas.live, quotas.gain, quotas.places
     fabric = quotas.budget.fabric
     most = np.array([int((fabric.hop_distance == d).sum(axis=1).max()) for d in quotas.classes])
     least = np.minimum(1 / (fabric.neurons_per_tile * most), 1.0)
-    tiny = np.finfo(float).tiny
-    paid = np.maximum(live, 1)
-    average = max(float(paid @ gain), tiny) / max(float(paid @ prices), tiny)
+    tiny = np.finfo(np.float64).tiny
+    average = max(float(live @ gain), tiny) / max(float(live @ prices), tiny)
     worth = np.sqrt(np.maximum(gain, tiny) / np.maximum(prices, tiny) / average)
-
-    def scaled(scale: float) -> Floats:
-        factor = np.clip(scale * worth, 1 / (1 + step), 1 + step)
-        return np.clip(np.maximum(profile, least) * factor, least, 1.0)
-
+    asked = quotas.capacity.sum(axis=0)[quotas.column]
+    held = quotas.profile * np.where(asked > 0, live / np.maximum(asked, 1), 1.0)
+    wish = np.maximum(held, least) * np.clip(worth, 1 / (1 + step), 1 + step)
     spend = float(prices @ live) + slack
-    low, high = -60.0, 60.0  # log of the scale: beyond either every factor is at its limit
+    low, high = -40.0, 40.0  # log of the scale: every density is at a bound before either
     for _ in range(60):
         middle = (low + high) / 2
-        low, high = (middle, high) if float(prices @ (places * scaled(np.exp(middle)))) <= spend else (low, middle)
-    return scaled(float(np.exp(low)))
+        cost = float(prices @ (places * np.clip(np.exp(middle) * wish, least, 1.0)))
+        low, high = (middle, high) if cost <= spend else (low, middle)
+    return np.clip(np.exp(low) * wish, least, 1.0)
 
 
 def surplus(
