@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tilewire.hardware.fabric import EAST, NORTH, SOUTH, WEST
 from tilewire.hardware.mesh import mesh
-from tilewire.hardware.mosaic import mosaic
+from tilewire.hardware.mosaic import mosaic, one_turn_reference
 from tilewire.hardware.runs import _lines
 
 SHAPES = st.tuples(st.integers(1, 5), st.integers(1, 6))
@@ -68,6 +68,8 @@ def test_one_turn_runs_follow_the_rule(grid):
     fabric = mosaic(grid, 1)
     source, target = np.nonzero(~np.eye(fabric.n_tiles, dtype=bool))
     port, length = fabric.fixed_path(fabric, source.astype(np.int32), target.astype(np.int32))
+    slow = one_turn_reference(fabric, source.astype(np.int32), target.astype(np.int32))
+    assert all(np.array_equal(a, b) and a.dtype == b.dtype for a, b in zip((port, length), slow, strict=True))
     for k, pair in enumerate(zip(source.tolist(), target.tolist(), strict=True)):
         runs = [(int(p), int(n)) for p, n in zip(port[k], length[k], strict=True) if n]
         assert runs == in_words(grid[1], *pair)

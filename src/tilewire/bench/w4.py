@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from tilewire.bench.contest import Contest, Contestant
 from tilewire.connectivity import Connectivity
 from tilewire.hardware.fabric import TileFabric
-from tilewire.hardware.mosaic import mosaic
+from tilewire.hardware.mosaic import mosaic, one_turn_reference
 from tilewire.mapping.one_turn import route_one_turn, route_one_turn_reference
 from tilewire.mapping.port_loads import PortLoads
-from tilewire.mapping.trees import loads
+from tilewire.mapping.trees import Trees, loads
 
 GRID, SIZE = (32, 32), 32
 
@@ -42,7 +42,7 @@ def contests() -> list[Contest]:
 def contests_of(case: Callable[[], Nets]) -> list[Contest]:
     """The contests on any nets."""
     whole: dict[str, Callable[[], Contestant]] = {
-        "python-hops": lambda: _whole(case(), route_one_turn_reference), "tilewire": lambda: _whole(case(), route_one_turn),
+        "python-hops": lambda: _whole(case(), _hops), "tilewire": lambda: _whole(case(), route_one_turn),
     }  # fmt: skip
     single: dict[str, Callable[[], Contestant]] = {
         "route-all": lambda: _whole(case(), route_one_turn), "tilewire-one-branch": lambda: _one_branch(case()),
@@ -66,6 +66,11 @@ def draw(grid: tuple[int, int], size: int) -> Nets:
 
 
 Router = Callable[[TileFabric, Connectivity, NDArray[np.int32]], Any]
+
+
+def _hops(fabric: TileFabric, branches: Connectivity, placement: NDArray[np.int32]) -> Trees:
+    """Branch by branch, nothing compiled: the arrays of its path, then its hops."""
+    return route_one_turn_reference(fabric, branches, placement, one_turn_reference)
 
 
 def _whole(nets: Nets, router: Router) -> Contestant:

@@ -129,6 +129,30 @@ def one_turn(fabric: TileFabric, source: Ints, target: Ints) -> tuple[NDArray[np
     return found
 
 
+def one_turn_reference(fabric: TileFabric, source: Ints, target: Ints) -> tuple[NDArray[np.int8], Ints]:
+    """The same rule as `one_turn`, array by array: slow for few pairs, the oracle."""
+    columns = np.int32(fabric.grid[1])
+    r0, r1 = source.astype(np.int32) // columns, target.astype(np.int32) // columns
+    down, right = r1 - r0, (target - source).astype(np.int32) - (r1 - r0) * columns
+    far_down, far_right = np.abs(down), np.abs(right)
+    vertical = np.where(down > 0, np.int8(SOUTH), np.int8(NORTH))
+    side = np.where(right > 0, np.int8(EAST), np.int8(WEST))
+    near = far_down + far_right == 1
+    column = (far_right == 0) & ~near
+    straight = near | column
+    towards = np.where(far_right == 0, vertical, side)
+    port, length = np.empty((len(source), 4), np.int8), np.empty((len(source), 4), np.int32)
+    port[:, 0] = np.where(near, towards, np.where(column, np.int8(WEST), vertical))
+    port[:, 1] = side
+    port[:, 2] = np.where(far_down == 0, np.int8(SOUTH), vertical)
+    port[:, 3] = np.where(near, towards, np.where(column, np.int8(EAST), side))
+    # Runs on the canvas: tiles lie two steps apart; leaving and entering take one step each.
+    length[:, 0] = length[:, 3] = 1
+    length[:, 1] = np.where(straight, np.int32(0), 2 * far_right - 1)
+    length[:, 2] = np.where(near, np.int32(0), np.where(column, 2 * far_down, np.maximum(2 * far_down - 1, 1)))
+    return port, length
+
+
 def mosaic(
     grid: tuple[int, int],
     neurons_per_tile: int,

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from tilewire.connectivity import Connectivity
 from tilewire.errors import HardwareError
-from tilewire.hardware.fabric import TileFabric
+from tilewire.hardware.fabric import FixedPath, TileFabric
 from tilewire.mapping.trees import Trees
 
 Ints = NDArray[np.int32]
@@ -107,14 +107,20 @@ def route_one_turn(fabric: TileFabric, branches: Connectivity, placement: Ints) 
     return Trees(ptr, link[:used])
 
 
-def route_one_turn_reference(fabric: TileFabric, branches: Connectivity, placement: Ints) -> Trees:
-    """The same trees, one hop after the other in plain Python: slow, obvious, the oracle of `route_one_turn`."""
+def route_one_turn_reference(
+    fabric: TileFabric, branches: Connectivity, placement: Ints, rule: FixedPath | None = None
+) -> Trees:
+    """The same trees, one hop after the other in plain Python: slow, obvious, the oracle of `route_one_turn`.
+
+    ``rule``: another form of the family's fixed path.
+    """
+    fixed_path = rule or fabric.fixed_path
     link_of = {(int(n), int(p)): i for i, (n, p) in enumerate(zip(fabric.link_source, fabric.link_port, strict=True))}
     tree: list[dict[int, None]] = [{} for _ in range(branches.n_sources)]
     for neuron, target in zip(branches.source.tolist(), branches.target.tolist(), strict=True):
         if placement[neuron] == target:
             continue
-        ports, lengths = fabric.fixed_path(fabric, placement[[neuron]], np.array([target], np.int32))
+        ports, lengths = fixed_path(fabric, placement[[neuron]], np.array([target], np.int32))
         node = int(fabric.tile_node[placement[neuron]])
         for port, length in zip(ports[0].tolist(), lengths[0].tolist(), strict=True):
             for _ in range(length):
