@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from importlib import import_module
 
 from torch import Tensor
@@ -23,7 +24,12 @@ def implementation(tier: str) -> Callable[[Tensor, Tensor, Pattern], Tensor]:
     """The function behind a tier name. Raises `UsageError` for a name the table does not hold."""
     if tier not in TIERS:
         raise UsageError(unknown("linear tier", tier, TIERS), where="kernels")
-    module, name = TIERS[tier].split(":")
+    return _function(TIERS[tier])
+
+
+@cache
+def _function(place: str) -> Callable[[Tensor, Tensor, Pattern], Tensor]:
+    module, name = place.split(":")
     function: Callable[[Tensor, Tensor, Pattern], Tensor] = getattr(import_module(module), name)
     return function
 

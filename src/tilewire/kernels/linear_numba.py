@@ -79,41 +79,41 @@ class BlockProducts(torch.autograd.Function):
         """Products per target; x and the weights are kept as they are."""
         ctx.save_for_backward(x, weight)
         ctx.pattern = pattern
-        return torch.from_numpy(
-            _multiply(array(x), pattern.by_target, pattern.source, array(weight), pattern.n_targets)
-        )
+        y = _multiply(array(x), array(weight), pattern.by_target, pattern.source, pattern.outputs)
+        return torch.from_numpy(y)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         """The transposed product, and the products of errors with inputs block by block."""
-        x, weight = ctx.saved_tensors
-        pattern: BlockPattern = ctx.pattern
-        rows, error, dx, dw = array(x), array(grads[0]), None, None
+        x, weight = (array(tensor) for tensor in ctx.saved_tensors)
+        pattern, error, dx, dw = ctx.pattern, array(grads[0]), None, None
         if ctx.needs_input_grad[0]:
-            turned = array(weight.transpose(1, 2))
-            dx = torch.from_numpy(_multiply(error, pattern.by_source, pattern.target, turned, pattern.n_sources))
+            dx = torch.from_numpy(
+                _multiply(error, weight, pattern.by_source, pattern.target, pattern.inputs, turned=True)
+            )
         if ctx.needs_input_grad[1]:
-            sums = np.zeros(weight.shape, rows.dtype)
-            ptr, block = pattern.by_target
+            sums = aligned(weight.shape, x.dtype)
 
             def work(_: int, first: int, last: int) -> None:
-                block_kernel.backward_weight(first, last, rows, ptr, block, pattern.source, error, sums)
+                block_kernel.backward_weight(first, last, x, pattern.by_target, pattern.source, error, sums)
 
-            in_shares(work, pattern.n_targets, threads_for(len(rows) * sums.size))
+            in_shares(work, pattern.n_targets, threads_for(len(x) * sums.size))
             dw = torch.from_numpy(sums)
         return dx, dw, None
 
 
 def _multiply(
-    x: NDArray[Any], groups: tuple[NDArray[np.int64], NDArray[np.int64]], source: NDArray[np.int32], weight: NDArray[Any], n: int
+    x: NDArray[Any], weight: NDArray[Any], groups: block_kernel.Groups, source: NDArray[np.int32], outputs: int,
+    turned: bool = False,
 ) -> NDArray[Any]:  # fmt: skip
-    y = np.zeros((len(x), n * weight.shape[2]), x.dtype)
+    """The product with the blocks, or with their transpose; threads own samples."""
+    y, tall = aligned((len(x), outputs), x.dtype), block_kernel.TALL
 
     def work(_: int, first: int, last: int) -> None:
-        block_kernel.forward(first, last, x, *groups, source, weight, y)
+        block_kernel.multiply(first * tall, min(last * tall, len(x)), x, groups, source, weight, turned, y)
 
-    in_shares(work, n, threads_for(len(x) * weight.size))
+    in_shares(work, -(-len(x) // tall), threads_for(len(x) * weight.size))
     return y
 
 
@@ -125,7 +125,7 @@ def array(tensor: Tensor) -> NDArray[Any]:
 
 def aligned(shape: tuple[int, ...], kind: np.dtype[Any]) -> NDArray[Any]:
     """Uninitialised numbers that begin on a cache line, as torch aligns them: vectors then never straddle two lines."""
-    room: NDArray[Any] = torch.empty(shape, dtype=torch.float64 if kind == np.float64 else torch.float32).numpy()
+    room: NDArray[Any] = torch.empty(shape, dtype=torch.float64 if kind.itemsize == 8 else torch.float32).numpy()
     return room
 
 

@@ -154,15 +154,19 @@ def _mix(
             step = stride * width
             if radix - d >= SQUARE:
                 if width == WIDE:
-                    outer_products(to, start, step, weight, factor, row, column, x, base, step, radix, SQUARE, WIDE, 0)
+                    outer_products(
+                        to, start, step, weight, factor, row, column, x, base, step, radix, False, SQUARE, WIDE
+                    )
                 else:
-                    outer_products(to, start, step, weight, factor, row, column, x, base, step, radix, SQUARE, LANES, 0)
+                    outer_products(
+                        to, start, step, weight, factor, row, column, x, base, step, radix, False, SQUARE, LANES
+                    )
                 d += SQUARE
             else:
                 if width == WIDE:
-                    outer_products(to, start, step, weight, factor, row, column, x, base, step, radix, 1, WIDE, 0)
+                    outer_products(to, start, step, weight, factor, row, column, x, base, step, radix, False, 1, WIDE)
                 else:
-                    outer_products(to, start, step, weight, factor, row, column, x, base, step, radix, 1, LANES, 0)
+                    outer_products(to, start, step, weight, factor, row, column, x, base, step, radix, False, 1, LANES)
                 d += 1
 
 

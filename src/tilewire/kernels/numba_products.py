@@ -44,43 +44,54 @@ def transpose(typingctx: Any, to: Any, i: Any, to_stride: Any, source: Any, j: A
 
 
 @instruction
+def copy_row(typingctx: Any, to: Any, at: Any, row: Any, start: Any, width: Any) -> Any:
+    """``to[at : at + width] = row[start : start + width]``; ``width`` is a constant."""
+
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        memory = _Memory(context, builder, signature, values)
+        memory.store(memory.load(2, values[3], width.literal_value), 0, values[1])
+        return context.get_dummy_value()
+
+    return types.void(to, types.intp, row, types.intp, width), codegen
+
+
+@instruction
 def outer_products(
     typingctx: Any, to: Any, at: Any, to_stride: Any, scalar: Any, s: Any, s_step: Any, s_next: Any,
-    row: Any, r: Any, r_next: Any, steps: Any, tall: Any, wide: Any, keep: Any,
+    row: Any, r: Any, r_next: Any, steps: Any, keep: Any, tall: Any, wide: Any,
 ) -> Any:  # fmt: skip
     """Sum ``steps`` outer products of ``tall`` scalars and ``wide`` columns.
 
     ``to[at + i * to_stride + j] = sum over k of scalar[s + i * s_step + k * s_next] * row[r + k * r_next + j]``, added to what is there
-    if ``keep`` is 1 (0: replaced). ``tall``, ``wide`` and ``keep`` are constants.
+    if ``keep``, else in its place. ``tall`` and ``wide`` are constants; they suit float32, float64 takes the columns in two halves.
     """
 
     def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         memory = _Memory(context, builder, signature, values)
-        n, width = values[1].type, wide.literal_value
+        n, keeps = values[1].type, context.cast(builder, values[11], signature.args[11], types.boolean)
+        width = min(wide.literal_value, max(LANES // 2, wide.literal_value * 4 // memory.align))
         kind = ir.VectorType(memory.element, width)
-        sums = [cgutils.alloca_once(builder, kind) for _ in range(tall.literal_value)]  # type: ignore[no-untyped-call]
-
-        def place(start: Any, step: Any, k: int) -> Any:
-            return builder.add(start, builder.mul(step, ir.Constant(n, k)))
-
-        for i, total in enumerate(sums):
-            old = (
-                memory.load(0, place(values[1], values[2], i), width) if keep.literal_value else ir.Constant(kind, None)
-            )
-            builder.store(old, total)
-        with cgutils.for_range(builder, values[10], intp=n) as loop:
-            vector = memory.load(7, builder.add(values[8], builder.mul(loop.index, values[9])), width)
-            start = builder.add(values[4], builder.mul(loop.index, values[6]))
+        for column in range(0, wide.literal_value, width):
+            sums = [cgutils.alloca_once(builder, kind) for _ in range(tall.literal_value)]  # type: ignore[no-untyped-call]
+            to_at, row_at = (builder.add(start, ir.Constant(n, column)) for start in (values[1], values[8]))
+            for total in sums:
+                builder.store(ir.Constant(kind, None), total)
+            with builder.if_then(keeps):
+                for i, total in enumerate(sums):
+                    builder.store(memory.load(0, memory.step(to_at, values[2], i), width), total)
+            with cgutils.for_range(builder, values[10], intp=n) as loop:
+                vector = memory.load(7, builder.add(row_at, builder.mul(loop.index, values[9])), width)
+                start = builder.add(values[4], builder.mul(loop.index, values[6]))
+                for i, total in enumerate(sums):
+                    factor = builder.load(builder.gep(memory.data[3], [memory.step(start, values[5], i)]))
+                    product = memory.multiply_add(memory.spread(factor, width), vector, builder.load(total))
+                    builder.store(product, total)
             for i, total in enumerate(sums):
-                factor = builder.load(builder.gep(memory.data[3], [place(start, values[5], i)]))
-                product = memory.multiply_add(memory.spread(factor, width), vector, builder.load(total))
-                builder.store(product, total)
-        for i, total in enumerate(sums):
-            memory.store(builder.load(total), 0, place(values[1], values[2], i))
+                memory.store(builder.load(total), 0, memory.step(to_at, values[2], i))
         return context.get_dummy_value()
 
     n = types.intp
-    return types.void(to, n, n, scalar, n, n, n, row, n, n, n, tall, wide, keep), codegen
+    return types.void(to, n, n, scalar, n, n, n, row, n, n, n, keep, tall, wide), codegen
 
 
 @instruction
