@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -51,27 +50,34 @@ def needed_memory(
         M(w),   w_k = largest load of port kind k (each tile side apart)
 
     one-turn: loads of the fixed paths. negotiated: the least over the fixed paths, the trees that sizing finds in either count, and the
-    nets' ``own`` trees (those that a budget held while training) if there are any; an upper bound, since the search is bounded. Raises
-    `TilewireError` if the independent check refuses a tree.
+    nets' ``own`` trees (those that a budget held while training) if there are any; an upper bound, since the search is bounded. Sizing
+    takes about 1 s for 1,000 branches on 25 tiles, minutes for all 19,200. Raises `TilewireError` if the check refuses a tree.
     """
     chip = wired_out(fabric)
     branches = nets.on_tiles(placement)
-    found = [route_one_turn(chip, branches, placement)]
+
+    def price(trees: Trees) -> tuple[int, int]:
+        load = _load(chip, nets, placement, trees)
+        return _memory(chip, load, False), _memory(chip, load, True)
+
+    def search(tile_out_sized: bool) -> Trees:
+        return size_negotiated(chip, branches, placement, tile_out_sized=tile_out_sized, pricings=0, rng=rng)[1]
+
+    prices = [price(route_one_turn(chip, branches, placement))]
     if router != "one-turn":
-        for sized in (False, True):
-            found.append(size_negotiated(chip, branches, placement, tile_out_sized=sized, pricings=0, rng=rng)[1])
-        found += [] if own is None else [own]
-    load = list(_loads(chip, nets, placement, found))
-    return Needed(*(min(_memory(chip, one, sized) for one in load) for sized in (False, True)))
+        prices += [price(own)] if own is not None else []
+        prices.append(price(search(False)))
+        if prices[-1][0] > prices[-1][1]:  # else the inputs of the tiles are so wide that outputs cost nothing
+            prices.append(price(search(True)))
+    return Needed(*map(min, zip(*prices, strict=True)))
 
 
-def _loads(chip: TileFabric, nets: Nets, placement: Ints, found: Iterable[Trees]) -> Iterable[Ints]:
+def _load(chip: TileFabric, nets: Nets, placement: Ints, trees: Trees) -> Ints:
     """Loads of the links, int32 [links], as the independent check counts them; overload is no fault here."""
-    for trees in found:
-        check = check_mapping(chip, nets.branches, nets.group, placement, trees.ptr, trees.link, merging=True)
-        if not check.sound:
-            raise TilewireError("; ".join(map(str, check.faults[:5])), where="check of needed memory")
-        yield check.load
+    check = check_mapping(chip, nets.branches, nets.group, placement, trees.ptr, trees.link, merging=True)
+    if not check.sound:
+        raise TilewireError("; ".join(map(str, check.faults[:5])), where="check of needed memory")
+    return check.load
 
 
 def _memory(chip: TileFabric, load: Ints, tile_out_sized: bool) -> int:
