@@ -183,7 +183,8 @@ class _Crossings:
         mean, variance = size * (1 - free).sum(axis=0), size * (free * (1 - free) - free**2 * fixed).sum(axis=0)
         margin = fabric.capacity + 0.5 - mean
         spread = np.sqrt(np.maximum(variance, 1e-12))
-        return float(np.exp(log_ndtr(margin / spread).sum()))
+        open_ = size * (free < 1).sum(axis=0) > fabric.capacity  # all neurons that may come could be too many
+        return float(np.exp(log_ndtr(margin / spread)[open_].sum()))
 
 
 def closed_form(fabric: TileFabric, direction: Direction, probability: float) -> Admissible:
@@ -195,7 +196,8 @@ def closed_form(fabric: TileFabric, direction: Direction, probability: float) ->
 
     p_sd = density after the quotas are rounded, n_sd = tiles at distance d from s, k_sdl = those whose path from s crosses l. The second
     term of the variance is what the quotas take away: neurons drawn independently, given the number of branches of each class (both
-    taken as normal). Links are taken as independent, which is pessimistic, since overloads come together.
+    taken as normal). Links that all neurons behind them could not overload count as 1. Links are taken as independent, which is
+    pessimistic, since overloads come together.
     """
     profile_at, most = along(fabric, direction)
     crossings = _Crossings(fabric)
