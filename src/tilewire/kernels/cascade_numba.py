@@ -44,14 +44,16 @@ class Cascade(torch.autograd.Function):
         x, weight = (array(tensor) for tensor in ctx.saved_tensors)
         error, dx = array(grads[0]), aligned(x.shape, x.dtype)
         threads = threads_for(3 * len(x) * passes.size)
-        partial, run = np.zeros((threads, passes.size), x.dtype), cast(Any, kernel.backward)
+        partial, run = [np.zeros_like(passes) for _ in range(threads)], cast(Any, kernel.backward)
 
         def work(share: int, first: int, last: int) -> None:
             states = aligned((plan.radix.size + 2, plan.size * chunk), x.dtype)
             run(first, last, chunk, plan, passes, x, error, dx, partial[share], states)
 
         in_shares(work, -(-len(x) // chunk), threads)
-        dw = kernel.multiply_back(plan, weight, partial.sum(axis=0))
+        for other in partial[1:]:
+            partial[0] += other
+        dw = kernel.multiply_back(plan, weight, partial[0])
         return torch.from_numpy(dx), torch.from_numpy(dw), None
 
 

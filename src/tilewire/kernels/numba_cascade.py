@@ -7,6 +7,7 @@ over the chunk. Only the input of the cascade is kept for the backward pass, whi
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -39,8 +40,9 @@ class Plan(NamedTuple):
     rising: NDArray[np.bool_]
 
 
+@lru_cache(maxsize=64)
 def plan_of(stages: Stages) -> Plan:
-    """Pair up neighbouring radix-2 stages."""
+    """Pair up neighbouring radix-2 stages; kept, since it takes as long as a tenth of a small cascade."""
     passes: list[tuple[Stage, int, int, bool]] = []
     at = 0
     while at < len(stages.stages):
