@@ -68,8 +68,7 @@ def books():
     """books(study, folder, storage=None): all entries by arm."""
 
     def read(study, folder, storage=None):
-        ledger = open_ledger(study, folder, storage, "toy")
-        with ledger.exclusive():
+        with open_ledger(study, folder, storage, "toy") as ledger, ledger.exclusive():
             return {arm: ledger.entries(arm) for arm in ARMS}
 
     return read

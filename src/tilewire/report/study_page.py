@@ -18,7 +18,7 @@ from tilewire.report.scale import MISSING, number, shown, ticks
 from tilewire.report.shell import asset, document
 
 ARMS = {"search": ("s0", "search"), "random": ("s1", "random search"), "hand": ("s2", "made by hand")}
-WIDTH, HEIGHT, TOP, BOTTOM, SIDE = 1160.0, 330.0, 46.0, 22.0, 60.0
+WIDTH, HEIGHT, TOP, BOTTOM, SIDE = 1160.0, 360.0, 76.0, 22.0, 60.0
 SCATTER, MARGIN = 300.0, 46.0
 LISTED = 40  # rows of a table; the CSV has all
 
@@ -191,21 +191,20 @@ def _tip(trial: Mapping[str, str], knobs: Sequence[str], objectives: Sequence[st
 
 
 def _frame(axis: Axis, index: int, x: float, base: float, height: float) -> Markup:
+    """An axis with its name (neighbours at two heights, so that long ones do not meet), its marks, its brush and the grip that draws it."""
     words = axis.name.rsplit(".", 1)
-    head = tag("text", words[-1], x=x, y=16.0, class_="axis strong" if axis.knob else "strong", text_anchor="middle")
-    path = tag(
-        "text",
-        words[0] if len(words) > 1 else ("objective" if not axis.knob else ""),
-        x=x,
-        y=31.0,
-        class_="axis",
-        text_anchor="middle",
-    )
+    down = 30.0 * (index % 2)
+    above = words[0] if len(words) > 1 else "" if axis.knob else "objective"
+    head = tag("text", words[-1], x=x, y=down + 12, class_="axis" if axis.knob else "strong", text_anchor="middle")
+    path = tag("text", above, x=x, y=down + 26, class_="axis", text_anchor="middle")
     marks = [tag("text", text, x=x + 5, y=base - height * place + 4, class_="axis") for place, text in axis.marks]
     line = tag("line", x1=x, x2=x, y1=base - height, y2=base, class_="zero")
-    grip = tag("rect", x=x - 14, y=base - height - 4, width=28.0, height=height + 8, class_="grip", data_axis=index,
-               data_top=base - height, data_height=height)  # fmt: skip
-    return tag("g", head, path, line, *marks, tag("rect", x=x - 5, width=10.0, class_="brush", y=0.0, height=0.0), grip)
+    brush = tag("rect", x=x - 5, width=10.0, class_="brush", y=0.0, height=0.0)
+    grip = tag(
+        "rect", x=x - 14, y=base - height - 4, width=28.0, height=height + 8, class_="grip", data_axis=index,
+        data_top=base - height, data_height=height,
+    )  # fmt: skip
+    return tag("g", head, path, line, *marks, brush, grip)
 
 
 def _pairs(summary: Mapping[str, Any], trials: Sequence[Mapping[str, str]]) -> Markup:

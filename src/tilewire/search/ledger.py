@@ -52,6 +52,16 @@ class Ledger:
                     hint="free space, or bring the database back; the same command continues",
                 ) from error
 
+    def __enter__(self) -> Ledger:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leave: draws that are still ours are free for others. Raises nothing."""
+        self.locks.close()
+        self.storage.remove_session()
+        if self.journal is None:
+            self.storage.engine.dispose()
+
     def _open(self, name: str) -> int:
         directions = [
             self.optuna.study.StudyDirection.MAXIMIZE if up else self.optuna.study.StudyDirection.MINIMIZE

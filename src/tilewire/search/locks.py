@@ -27,6 +27,9 @@ class Locks(Protocol):
     def present(self, worker: str) -> bool:
         """Whether a worker is alive. Only asked inside `exclusive`."""
 
+    def close(self) -> None:
+        """Stop being alive as anybody."""
+
 
 class FileLocks:
     """For processes of one machine: `flock` on files of a folder."""
@@ -68,6 +71,11 @@ class FileLocks:
             os.close(handle)
         path.unlink(missing_ok=True)
         return False
+
+    def close(self) -> None:
+        for handle in self.own.values():
+            os.close(handle)
+        self.own.clear()
 
 
 class PostgresLocks:
@@ -114,6 +122,10 @@ class PostgresLocks:
         if free:
             self._call("pg_advisory_unlock", f"worker {worker}")
         return not free
+
+    def close(self) -> None:
+        self.session.close()
+        self.own.clear()
 
 
 def _short(error: Exception) -> str:

@@ -17,7 +17,7 @@ import numpy as np
 from tilewire.design import Design, key_of
 from tilewire.search.front import spread
 from tilewire.search.propose import by_sampler, uniformly
-from tilewire.search.screen import Screen, screened
+from tilewire.search.screen import Screen, hopeless, screened
 from tilewire.search.study import Study
 from tilewire.streams import stream
 
@@ -113,7 +113,7 @@ def _short(study: Study, arm: str, generation: int, earlier: Sequence[Entry], sc
         known |= {key_of(design) for design in found}
         return found + uniformly(study.space, count - len(found), known, rng)
     history = [(draw.design, result) for draw, result in earlier if result is not None]
-    return by_sampler(study, history, count, known, rng)
+    return by_sampler(study, history, count, known, rng, hopeless(study, screen))
 
 
 def survivors(study: Study, entries: Sequence[Entry]) -> list[Design]:

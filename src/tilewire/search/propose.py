@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,7 +27,7 @@ def engine() -> Any:
         import optuna
     except ImportError as error:
         raise MissingExtraError("the search needs optuna", hint="pip install 'tilewire[search]'") from error
-    optuna.logging.disable_default_handler()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     return optuna
 
 
@@ -67,12 +67,17 @@ def parameters(space: Space, design: Design) -> dict[str, Any]:
 
 
 def by_sampler(
-    study: Study, history: Sequence[tuple[Design, Result]], count: int, known: set[str], rng: np.random.Generator
+    study: Study,
+    history: Sequence[tuple[Design, Result]],
+    count: int,
+    known: set[str],
+    rng: np.random.Generator,
+    hopeless: Callable[[Design], bool] = lambda design: False,
 ) -> list[Design]:
     """Designs that a multi-objective tree-structured Parzen estimator asks for after ``history``.
 
     Infeasible, stopped and failed designs are told to it as violating a constraint, so that it leaves their neighbourhood. An equal
-    design is asked for again; if the sampler insists, a uniform one takes its place.
+    design, or one that is ``hopeless`` by arithmetic, is asked for again; if the sampler insists, a uniform one takes its place.
     """
     seen, space = set(known), study.space
     with warnings.catch_warnings():
@@ -84,7 +89,7 @@ def by_sampler(
             for _ in range(TRIES):
                 trial = memory.ask(asked)
                 design = _design(space, trial.params)
-                if key_of(design) not in seen:
+                if key_of(design) not in seen and not hopeless(design):
                     break
             else:
                 design = uniformly(space, 1, seen, rng)[0]

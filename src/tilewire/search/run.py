@@ -30,8 +30,8 @@ def one_worker(
     report: Callable[[Draw, Result | None], None] | None = None,
 ) -> None:
     """Work on a study in this process until it is done. Raises `Interrupted` when ``stop`` asks for it."""
-    ledger = _open(study, folder, storage)
-    work(study, ledger, trained(study, folder, stop), screen_of(study), report)
+    with _open(study, folder, storage) as ledger:
+        work(study, ledger, trained(study, folder, stop), screen_of(study), report)
 
 
 def _open(study: Study, folder: Path, storage: str | None) -> Ledger:
@@ -54,14 +54,12 @@ def many_workers(
     """
     if workers < 1:
         raise UsageError(f"{workers} workers, at least 1 is needed")
-    ledger = _open(study, folder, storage)
     environment = os.environ | {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
     children = [_spawn(command, environment) for _ in range(workers)]
     try:
         while any(child.poll() is None for child in children) and not stop():
             time.sleep(LOOK)
-            with ledger.exclusive():
-                progress({arm: ledger.entries(arm) for arm in ARMS})
+            progress(_entries(study, folder, storage))
             children = [_replaced(child, command, environment) for child in children]
     finally:
         for child in children:
@@ -73,6 +71,11 @@ def many_workers(
         raise RunError(
             "the study was stopped; every training is saved", where=str(folder), hint="the same command continues"
         )
+
+
+def _entries(study: Study, folder: Path, storage: str | None) -> dict[str, list[Entry]]:
+    with _open(study, folder, storage) as ledger, ledger.exclusive():
+        return {arm: ledger.entries(arm) for arm in ARMS}
 
 
 def _spawn(command: Sequence[str], environment: Mapping[str, str]) -> subprocess.Popen[str]:
@@ -104,9 +107,7 @@ def finish(study: Study, folder: Path, storage: str | None) -> dict[str, Any]:
     """Tables, summary and report of what the books hold, finished or not; returns the summary."""
     from tilewire.report.study_page import write_study_report
 
-    ledger = _open(study, folder, storage)
-    with ledger.exclusive():
-        entries = {arm: ledger.entries(arm) for arm in ARMS}
+    entries = _entries(study, folder, storage)
     summary = write_results(study, entries, folder)
     write_study_report(folder)
     return summary

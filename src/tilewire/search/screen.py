@@ -45,6 +45,18 @@ def screened(study: Study, screen: Screen, count: int, rng: np.random.Generator)
     return [study.space.design(codes[i]) for i in rows]
 
 
+def hopeless(study: Study, screen: Screen | None) -> Callable[[Design], bool]:
+    """Whether arithmetic rules a design out: it cannot be, or breaks a constraint that the screen knows."""
+    if screen is None:
+        return lambda design: False
+
+    def judge(design: Design) -> bool:
+        columns = {name: np.array([value]) for name, value in design.items()}
+        return bool(np.isnan(_losses(study, screen(columns, 1), 1)).any())
+
+    return judge
+
+
 def _losses(study: Study, found: Mapping[str, NDArray[np.float64]], n: int) -> NDArray[np.float64]:
     """[n, known objectives]; NaN where a constraint that the screen knows is broken."""
     columns = []
@@ -61,5 +73,18 @@ def _losses(study: Study, found: Mapping[str, NDArray[np.float64]], n: int) -> N
 
 
 def screen_of(study: Study) -> Screen | None:
-    """The screen of a study; None if no table entry knows its recipe: the first generation is then uniform."""
-    return None
+    """The screen of a study; None where no arithmetic answers for its designs: the first generation is then uniform."""
+    from tilewire.errors import TilewireError
+    from tilewire.run import prepare_data
+    from tilewire.search.tile_screen import TileScreen
+
+    if not study.budget.screen:
+        return None
+    recipe = study.configured({}, {})
+    if recipe.budget.kind != "hop-profile" or not isinstance(recipe.hardware, dict):
+        return None
+    try:
+        data, _ = prepare_data(recipe)
+    except TilewireError:
+        return None  # the first training will say it better
+    return TileScreen(study, recipe, data.channels, data.steps, len(data.classes))
