@@ -95,7 +95,7 @@ def _summary(
 
     about = replace(known, constants={})
     technology = {key: value for key, value in vars(about).items() if key != "constants"}
-    return {"technology": technology, "counts": dict(counts), "objectives": dict(told) | cost_rows(priced)}
+    return {"technology": technology, "counts": dict(counts), "objectives": dict(told) | cost_rows(priced, known.name)}
 
 
 def _explain(

@@ -66,10 +66,18 @@ def cost_section(counts: Table[str, Any], technology: Technology | None) -> dict
     return {"technology": known.name, "note": known.note, "counts": dict(counts)}
 
 
-def cost_rows(priced: Table[str, Objective]) -> dict[str, dict[str, Any]]:
-    """Objectives as ``evaluation.json`` lists them: value, unit, sense, source, band, and what is missing."""
+def cost_rows(priced: Table[str, Objective], technology: str) -> dict[str, dict[str, Any]]:
+    """Objectives as ``evaluation.json`` lists them: value, unit, sense, source, band, and what is missing.
+
+    The sources of the constants stand in the technology; `Objective.summary` spells them out.
+    """
+
+    def source(one: Objective) -> str:
+        lacks = f"; missing: {', '.join(one.missing)}" if one.missing else ""
+        return f"{one.formula}{f'; technology {technology}' if one.constants or lacks else ''}{lacks}"
+
     return {
-        name: {"value": one.value, "unit": one.unit, "sense": one.sense, "source": one.source, "low": one.low,
+        name: {"value": one.value, "unit": one.unit, "sense": one.sense, "source": source(one), "low": one.low,
                "high": one.high, "missing": list(one.missing)}
         for name, one in priced.items()
     }  # fmt: skip
@@ -79,7 +87,8 @@ def priced_run(
     counts: Table[str, Any], technology: Technology | None
 ) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
     """The ``cost`` section and the objectives of a run."""
-    return cost_section(counts, technology), cost_rows(price_design(counts, technology))
+    priced = price_design(counts, technology)
+    return cost_section(counts, technology), cost_rows(priced, (technology or NOTHING).name)
 
 
 def stored_counts(evaluation: Table[str, Any]) -> dict[str, Any]:
