@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from tilewire.bench import w2, w3, w4, w5
+from tilewire.bench import overhead, w2, w3, w4, w5
 from tilewire.bench.harness import measure
+from tilewire.bench.w1 import Workload
 from tilewire.kernels.stages import Stages
 from tilewire.mapping.trees import loads
 
@@ -60,3 +61,16 @@ def test_w5():
     found = errors(w5.contest("small", Stages.butterfly(32)))
     assert found["tilewire"] < 1e-5
     assert found["dense"] is None
+
+
+@pytest.mark.parametrize("width", [5, 16])
+def test_overhead(width):
+    workload = Workload(batch=2, steps=6, channels=5, tiles=6, size=16, density=0.3, classes=2)
+    case = overhead.Case(workload, (2, 3), width)
+    for name in overhead.KINDS:
+        constrained = overhead.wired(case, name)
+        assert constrained.step().killed.size >= 1
+        assert constrained.excess().fits
+    found = measure(overhead.contest("small", case), 1).figures
+    assert [figure.name for figure in found if not figure.own] == ["training-step"]
+    assert len(found) == 4

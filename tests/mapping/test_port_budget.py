@@ -11,6 +11,7 @@ from tilewire.hardware.fabric import TileFabric
 from tilewire.hardware.mesh import mesh
 from tilewire.hardware.mosaic import mosaic
 from tilewire.kernels.blocks import DEAD, Blocks
+from tilewire.mapping.budget import fill_by_rejection
 from tilewire.mapping.budgets import BUDGETS, build_budget, trees_of
 from tilewire.mapping.check import check_mapping
 from tilewire.mapping.forest import Forest
@@ -149,3 +150,28 @@ def test_full_ports_are_named() -> None:
     excess = state.excess()
     full = int(np.flatnonzero(excess.excess == 0)[0])
     assert "tile" in excess.name(full) or "router" in excess.name(full)
+
+
+@settings(deadline=None, max_examples=40)
+@given(seed=st.integers(0, 10_000), share=st.floats(0, 1.2))
+def test_bulk_refill_of_one_turn_ports_equals_the_slow_one(seed: int, share: float) -> None:
+    fabric = random_fabric(seed)
+    rng = np.random.default_rng(seed)
+    tile_of = np.repeat(rng.permutation(fabric.n_tiles), fabric.neurons_per_tile).astype(np.int32)
+    budget = build_budget("ports", fabric, tile_of, {"router": "one-turn"})
+    nothing = Connectivity.of([], [], fabric.n_neurons, fabric.n_tiles)
+    wanted = round(share * budget.branches())
+    fast, slow = budget.start(nothing), budget.start(nothing)
+    ours, theirs = np.random.default_rng(seed), np.random.default_rng(seed)
+    linked = nothing
+    for _ in range(3):
+        got = fast.fill(linked, wanted, ours)
+        assert got == fill_by_rejection(slow, linked, wanted, theirs, tile_of)
+        assert ours.bit_generator.state == theirs.bit_generator.state
+        assert np.array_equal(fast.excess().use, slow.excess().use)
+        every = np.concatenate([linked.source, got.source]), np.concatenate([linked.target, got.target])
+        keep = rng.random(every[0].size) < 0.7
+        for source, tile in zip(*(side[~keep].tolist() for side in every), strict=True):
+            fast.remove(source, tile)
+            slow.remove(source, tile)
+        linked = Connectivity.of(*(side[keep] for side in every), fabric.n_neurons, fabric.n_tiles)

@@ -15,6 +15,7 @@ WORKLOADS: dict[str, str] = {
     "w3": "tilewire.bench.w3:contests",
     "w4": "tilewire.bench.w4:contests",
     "w5": "tilewire.bench.w5:contests",
+    "overhead": "tilewire.bench.overhead:contests",
 }
 """Workload -> ``module:function`` that lists its contests. The ``-growth`` ones vary one size at a time."""
 

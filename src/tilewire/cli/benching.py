@@ -11,11 +11,11 @@ from tilewire.cli.output import Json, emit, log, table
 if TYPE_CHECKING:
     from tilewire.bench.harness import Result
 
-MAIN = ("w1", "w2", "w3", "w4", "w5")
+MAIN = ("w1", "w2", "w3", "w4", "w5", "overhead")
 
 
 def bench(
-    workload: Annotated[str, typer.Argument(metavar="w1|w2|w3|w4|w5|all", help="Which workload.")] = "all",
+    workload: Annotated[str, typer.Argument(metavar="w1|w2|w3|w4|w5|overhead|all", help="Which workload.")] = "all",
     threads: Annotated[
         list[int] | None, typer.Option("--threads", help="Threads; give it twice for two tables. Default 1 and 2.")
     ] = None,

@@ -14,6 +14,8 @@ from tilewire.errors import BudgetError
 from tilewire.hardware.fabric import TileFabric
 
 Ints = NDArray[np.int32]
+MISSES = 64
+"""Draws in a row that may be refused before every absent branch is tried in random order."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,7 +196,12 @@ class HopProfileState:
 
 
 def fill_by_rejection(
-    state: BudgetState, linked: Connectivity, wanted: int, rng: np.random.Generator, tile_of: Ints, patience: int = 64
+    state: BudgetState,
+    linked: Connectivity,
+    wanted: int,
+    rng: np.random.Generator,
+    tile_of: Ints,
+    patience: int = MISSES,
 ) -> Connectivity:
     """Uniform draws among admissible branches for any budget: draw any absent branch, keep it if the budget admits it.
 

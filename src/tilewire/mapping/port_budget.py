@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tilewire.connectivity import Connectivity
 from tilewire.errors import BudgetError
 from tilewire.hardware.fabric import TileFabric
-from tilewire.mapping.budget import Excess, fill_by_rejection
+from tilewire.mapping.budget import MISSES, Excess
 from tilewire.mapping.forest import Forest
 from tilewire.mapping.port_loads import PortLoads
 from tilewire.mapping.trees import Trees
@@ -76,7 +76,23 @@ class OneTurnPortState:
         return _excess(self.budget.fabric, self.loads.load)
 
     def fill(self, linked: Connectivity, wanted: int, rng: np.random.Generator) -> Connectivity:
-        return fill_by_rejection(self, linked, wanted, rng, self.budget.tile_of)
+        """`fill_by_rejection` in bulk: the same branches, the same generator afterwards."""
+        neurons, tiles, capacity = linked.n_sources, linked.n_targets, self.budget.fabric.capacity
+        taken = np.zeros(neurons * tiles, bool)
+        taken[linked.source.astype(np.int64) * tiles + linked.target] = True
+        found, misses = [np.empty(0, np.int64)], 0
+        while wanted > 0 and misses < MISSES:
+            before = rng.bit_generator.state
+            keys = rng.integers(neurons * tiles, size=2 * wanted + MISSES)
+            added, used, misses = self.loads.offer(keys, wanted, capacity, taken, MISSES, misses)
+            rng.bit_generator.state = before
+            rng.integers(neurons * tiles, size=used)  # as far as they were looked at
+            found.append(added)
+            wanted -= added.size
+        if wanted > 0:
+            found.append(self.loads.offer(rng.permutation(neurons * tiles), wanted, capacity, taken)[0])
+        keys = np.concatenate(found)
+        return Connectivity.of(keys // tiles, keys % tiles, neurons, tiles)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Nothing: loads follow from the branches."""

@@ -11,6 +11,7 @@ from tilewire.hardware.fabric import TileFabric
 
 Ints = NDArray[np.int32]
 Longs = NDArray[np.int64]
+Flags = NDArray[np.bool_]
 _EMPTY = -1
 
 
@@ -89,6 +90,33 @@ def _rehash(keys: Longs, uses: Ints, size: int) -> tuple[Longs, Ints, int]:
     return fresh, count, taken
 
 
+@njit(cache=True)
+def _offer(
+    keys: Longs, wanted: int, patience: int, misses: int, linked: Flags, tile_of: Ints, tile_node: Ints, port: NDArray[np.int8],
+    length: Ints, link_at: Ints, link_target: Ints, path: Ints, table: Longs, uses: Ints, load: Ints, capacity: Ints, spare: int,
+    added: Longs,
+) -> tuple[int, int, int, int]:  # fmt: skip
+    """Branches added, keys consumed, table slots taken and misses in a row; stops when the table could run out of ``spare`` slots."""
+    n, taken, tiles = 0, 0, tile_node.size
+    for at in range(keys.size):
+        if n == wanted or misses == patience or taken + path.size > spare:
+            return n, at, taken, misses
+        misses += 1
+        neuron, tile = keys[at] // tiles, keys[at] % tiles
+        home = tile_of[neuron]
+        if linked[keys[at]] or home == tile:
+            continue
+        links = path[: _path(tile_node[home], port[home, tile], length[home, tile], link_at, link_target, path)]
+        free = True
+        for link in _new_links(neuron, links, table, uses, load):
+            free &= load[link] < capacity[link]
+        if free:
+            taken += _change(neuron, links, 1, table, uses, load)
+            linked[keys[at]], added[n] = True, keys[at]
+            n, misses = n + 1, 0
+    return n, keys.size, taken, misses
+
+
 class PortLoads:
     """``load`` int32 [links] of the fixed paths of a changing set of branches neuron -> tile.
 
@@ -162,3 +190,28 @@ class PortLoads:
     def remove_branch(self, neuron: int, tile: int) -> None:
         """Remove a branch that is there."""
         _change(neuron, self.path(neuron, tile), -1, self._keys, self._uses, self.load)
+
+    def offer(
+        self, keys: Longs, wanted: int, capacity: Ints, linked: Flags, patience: int = -1, misses: int = 0
+    ) -> tuple[Longs, int, int]:
+        """Add the branches ``keys`` = neuron * tiles + tile in order, if absent and if their new links have free channels.
+
+        Stops after ``wanted`` branches, or after ``patience`` misses in a row, the first ``misses`` of them before this call. ``capacity``
+        int32 [links]; ``linked`` bool [neurons * tiles] is kept up to date. Returns the keys added, how many were consumed, and the
+        misses in a row at the end.
+        """
+        for tile in range(self.fabric.n_tiles):
+            self.know(tile)
+        fabric, used, found = self.fabric, 0, [np.empty(0, np.int64)]
+        while wanted > 0 and used < keys.size and misses != patience:
+            self._reserve(4 * self._buffer.size)
+            added = np.empty(wanted, np.int64)
+            n, consumed, taken, misses = _offer(
+                keys[used:], wanted, patience, misses, linked, self.placement, fabric.tile_node, self._port, self._length,
+                fabric.link_at, fabric.link_target, self._buffer, self._keys, self._uses, self.load, capacity,
+                self._keys.size // 2 - self._taken, added,
+            )  # fmt: skip
+            self._taken += taken
+            used, wanted = used + consumed, wanted - n
+            found.append(added[:n])
+        return np.concatenate(found), used, misses
