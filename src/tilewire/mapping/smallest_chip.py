@@ -101,6 +101,16 @@ class SmallestChip:
         one = np.eye(self.n_classes, dtype=np.int32)
         return np.array([self.devices(width + step) - now for step in one], np.int64)
 
+    def roomy(self, width: Ints, limit: int) -> Ints:
+        """Widths raised by one channel in turn, every class up to the chip's own, as long as M <= ``limit``; int32 [classes]."""
+        wide, before = width.copy(), None
+        while before is None or not np.array_equal(wide, before):
+            before = wide.copy()
+            for k in np.flatnonzero(wide < self.top):
+                wide[k] += 1
+                wide[k] -= self.devices(wide) > limit
+        return wide
+
     def widest_inputs(self, limit: int) -> Ints:
         """Widths of the tile inputs alone that M <= ``limit`` pays for, raised one by one where a channel of a link is cheapest.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,9 +52,10 @@ class TilePermutation:
 
     Proposals, in order: the annealed placement (`mapping.placement_anneal`, which lowers traffic), then single swaps of two tiles, those
     that lower the traffic most first, each from the best placement so far; ``tries`` in all. ``fixed`` groups stay. A proposal is taken
-    if it lowers the ``objective`` and the state of all budgets can be started there: fixed paths are counted again; grown trees are
-    routed again by the negotiated router inside the channels (under a memory budget: inside the widths already paid for). Neither
-    weights nor wiring change, so outputs are the same numbers before and after. Raises `UsageError` for an unknown objective.
+    if it lowers the ``objective`` and the state of all budgets can be started there: fixed paths are counted again; trees are grown
+    again branch by branch, and also routed as a whole by the negotiated router inside the channels (under a memory budget: inside
+    widths that its limit pays for). Neither weights nor wiring change, so outputs are the same numbers before and after. Raises
+    `UsageError` for an unknown objective.
     """
 
     objective: str = "traffic"
@@ -74,10 +76,11 @@ class TilePermutation:
             before = best
             for placement in self._proposals(fabric, best.tile_of_group, branches, rng, first=left == self.tries):
                 left -= 1
-                found = _restarted(fabric, budget, best, branches, placement, rng)
-                value = self._measure(fabric, found, branches) if found else least
-                if found and value < least:
-                    best, least = found, value
+                for found in _restarted(fabric, budget, best, branches, placement, rng):
+                    value = self._measure(fabric, found, branches)
+                    if value < least:
+                        best, least = found, value
+                if best is not before:
                     break
                 if left <= 0:
                     break
@@ -129,24 +132,40 @@ def _load(fabric: TileFabric, state: PlacedState, branches: Connectivity) -> Int
 
 def _restarted(
     fabric: TileFabric, budget: Placed, state: PlacedState, branches: Connectivity, placement: Ints, rng: np.random.Generator
-) -> PlacedState | None:  # fmt: skip
-    """The state of the same branches at another placement, None if a budget does not hold there or no routing was found."""
+) -> Iterator[PlacedState]:  # fmt: skip
+    """States of the same branches at another placement: as the budget starts it, then with negotiated trees; those that hold."""
     arrays = state.arrays() | {"placement": placement}
     prefix = next((name.removesuffix("tree_ptr") for name in arrays if name.endswith("tree_ptr")), None)
-    if prefix is not None:
-        paid = [part.free for part in parts_of(state) if isinstance(part, NegotiatedMemoryState)]
-        target = placement[branches.target]
-        moved = Connectivity.of(branches.source, target, branches.n_sources, branches.n_targets)
-        capacity = paid[0] if paid else fabric.capacity
-        found = negotiate(fabric, moved, placement[budget.group_of], capacity=capacity, effort=ROUTE, rng=rng)
-        if found.overuse:
-            return None
-        arrays |= {prefix + "tree_ptr": found.trees.ptr, prefix + "tree_link": found.trees.link}
+    if prefix is None:
+        yield from _held(budget, branches, arrays)
+        return
+    without = {name: value for name, value in arrays.items() if not name.startswith(prefix + "tree_")}
+    yield from _held(budget, branches, without)
+    moved = Connectivity.of(branches.source, placement[branches.target], branches.n_sources, branches.n_targets)
+    capacity = next(
+        (_paid(part) for part in parts_of(state) if isinstance(part, NegotiatedMemoryState)), fabric.capacity
+    )
+    found = negotiate(fabric, moved, placement[budget.group_of], capacity=capacity, effort=ROUTE, rng=rng)
+    if not found.overuse:
+        trees = {prefix + "tree_ptr": found.trees.ptr, prefix + "tree_link": found.trees.link}
+        yield from _held(budget, branches, without | trees)
+
+
+def _held(budget: Placed, branches: Connectivity, arrays: dict[str, NDArray[Any]]) -> Iterator[PlacedState]:
+    """The state, if its budget can be started and holds."""
     try:
-        fresh = budget.start(branches, arrays)
+        state = budget.start(branches, arrays)
     except BudgetError:
-        return None
-    return fresh if fresh.excess().fits else None
+        return
+    if state.excess().fits:
+        yield state
+
+
+def _paid(memory: NegotiatedMemoryState) -> Ints:
+    """Channels per link that the memory limit pays for, raised evenly, int32 [links]."""
+    chip = memory.chip
+    wide = chip.roomy(np.zeros(chip.n_classes, np.int32), memory.budget.devices)
+    return np.minimum(memory.capacity, wide[chip.class_of]).astype(np.int32)
 
 
 def _swap_gains(
