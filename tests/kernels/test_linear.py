@@ -187,3 +187,21 @@ def test_what_disagrees_is_named(x, weight, tier, match):
 def test_impossible_patterns_are_refused(make):
     with pytest.raises(UsageError):
         make()
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    seed=st.integers(0, 9999), sources=st.integers(1, 4), targets=st.integers(1, 4), share=st.sampled_from([0.0, 0.5, 1.0]),
+    rows=st.sampled_from([1, 3, 8, 32]), columns=st.sampled_from([1, 5, 16, 40]), dtype=st.sampled_from(list(TOLERANCE)),
+)  # fmt: skip
+def test_blocks_apart_spread_row_by_row(seed, sources, targets, share, rows, columns, dtype):
+    rng = np.random.default_rng(seed)
+    source, target = np.nonzero(rng.random((sources, targets)) < share)
+    shuffled = rng.permutation(source.size)
+    pattern = BlockPattern(source[shuffled], target[shuffled], rows, columns, sources, targets)
+    assert pattern.is_simple
+    check(pattern, 5, dtype, "dense", rng)
+
+
+def test_blocks_in_one_place_are_not_simple():
+    assert not BlockPattern(np.array([1, 1]), np.array([0, 0]), 8, 8, 2, 1).is_simple

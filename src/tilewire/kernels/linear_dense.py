@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
@@ -44,6 +45,33 @@ class Spread(torch.autograd.Function):
         return torch.from_numpy(weight), None
 
 
+class SpreadBlocks(torch.autograd.Function):
+    """Packed weights of a simple `BlockPattern` -> matrix [inputs, outputs]: that way round a row of a block stays a row."""
+
+    @staticmethod
+    def forward(ctx: Any, weight: Tensor, pattern: BlockPattern) -> Tensor:
+        """Zeros with the blocks at their places."""
+        ctx.pattern = pattern
+        matrix = weight.new_empty(pattern.inputs, pattern.outputs)
+        _move(array(weight), pattern, matrix.numpy(), back=False)
+        return matrix
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        """The gradient at the places of the blocks."""
+        weight = grads[0].new_empty(ctx.pattern.shape)
+        _move(weight.numpy(), ctx.pattern, array(grads[0]), back=True)
+        return weight, None
+
+
+def _move(weight: NDArray[Any], pattern: BlockPattern, matrix: NDArray[Any], back: bool) -> None:
+    def work(_: int, first: int, last: int) -> None:
+        kernel.move_blocks(first, last, *pattern.by_source, pattern.target, weight, matrix, back)
+
+    in_shares(work, pattern.n_sources, threads_for(matrix.size))
+
+
 def dense_matrix(weight: Tensor, pattern: Pattern) -> Tensor:
     """The layer as a matrix [outputs, inputs], differentiable; a view where the packed weights already are one."""
     if isinstance(pattern, BlockPattern):
@@ -63,4 +91,7 @@ def dense_matrix(weight: Tensor, pattern: Pattern) -> Tensor:
 
 def linear_dense(x: Tensor, weight: Tensor, pattern: Pattern) -> Tensor:
     """The operator of ``tilewire.kernels.linear.sparse_linear`` as one dense product."""
+    if isinstance(pattern, BlockPattern) and weight.device.type == "cpu" and pattern.is_simple:
+        matrix: Tensor = SpreadBlocks.apply(weight, pattern)  # type: ignore[no-untyped-call]
+        return x @ matrix
     return torch.nn.functional.linear(x, dense_matrix(weight, pattern))

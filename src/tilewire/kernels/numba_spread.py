@@ -1,4 +1,4 @@
-"""Packed rows spread out to a dense matrix and picked up again, sixteen columns at a time under a bit mask."""
+"""Packed weights spread out to a dense matrix and picked up again: rows sixteen columns at a time under a bit mask, blocks row by row."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from llvmlite import ir
 from numba import njit, types
 from numpy.typing import NDArray
 
+from tilewire.kernels.numba_products import copy_row
 from tilewire.kernels.numba_vector import _Memory, instruction
 
 WORD = 16
@@ -127,3 +128,40 @@ def pick(
             k += _ones(bits)
         for rest in range(k, ptr[o + 1]):
             weight[rest] = matrix[o, index[rest]]
+
+
+@njit(cache=True)
+def _copy(to: NDArray[Any], at: int, row: NDArray[Any], start: int, width: int) -> None:
+    """``to[at : at + width] = row[start : start + width]``."""
+    j = 0
+    while width - j >= WORD:
+        copy_row(to, at + j, row, start + j, WORD)
+        j += WORD
+    while j < width:
+        to[at + j] = row[start + j]
+        j += 1
+
+
+@njit(cache=True, nogil=True)
+def move_blocks(
+    first: int, last: int, ptr: NDArray[np.int64], block: NDArray[np.int64], target: NDArray[np.int32], weight: NDArray[Any],
+    matrix: NDArray[Any], back: bool,
+) -> None:  # fmt: skip
+    """Fill the rows of sources ``first .. last - 1`` of ``matrix`` [inputs, outputs] with their blocks, zeros elsewhere.
+
+    ``back``: fill the blocks from the matrix instead. Source s owns the blocks ``block[ptr[s] : ptr[s + 1]]`` of ``weight``
+    [P, rows, columns], no two of them in one place.
+    """
+    _, rows, columns = weight.shape
+    outputs = matrix.shape[1]
+    flat, packed = matrix.reshape(matrix.size), weight.reshape(weight.size)
+    for s in range(first, last):
+        if not back and (ptr[s + 1] - ptr[s]) * columns < outputs:
+            matrix[s * rows : (s + 1) * rows] = 0
+        for i in range(rows):
+            for p in block[ptr[s] : ptr[s + 1]]:
+                at, start = (s * rows + i) * outputs + target[p] * columns, (p * rows + i) * columns
+                if back:
+                    _copy(packed, start, flat, at, columns)
+                else:
+                    _copy(flat, at, packed, start, columns)

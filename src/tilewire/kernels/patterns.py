@@ -164,6 +164,12 @@ class BlockPattern:
         return groups.ptr, groups.block
 
     @cached_property
+    def is_simple(self) -> bool:
+        """Whether no two blocks lie in one place."""
+        place = self.source.astype(np.int64) * self.n_targets + self.target
+        return np.unique(place).size == place.size
+
+    @cached_property
     def as_rows(self) -> tuple[RowPattern, Longs]:
         """The same layer as compressed rows, and the flat position in [P, rows, columns] of each weight of them."""
         i, j = np.arange(self.rows), np.arange(self.columns)
