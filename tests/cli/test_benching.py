@@ -44,7 +44,7 @@ def test_json_is_one_object(app):
 
 def test_all_with_growth(app):
     content = json.loads(run(app, "all", "--growth", "--json", "--no-memory", "--threads", "1").stdout)
-    assert list(content["workloads"]) == ["w1", "w2", "w3", "w4", "w5", "w1-growth", "w2-growth"]
+    assert list(content["workloads"]) == ["w1", "w2", "w3", "w4", "w5", "overhead", "w1-growth", "w2-growth"]
 
 
 def test_tables_for_people(app):

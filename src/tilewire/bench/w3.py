@@ -50,7 +50,9 @@ def contests() -> list[Contest]:
 def contest(case: Callable[[], Wired]) -> Contest:
     """The step on any wired chip."""
     table = {"python-loops": lambda: _loops(case()), "tilewire": lambda: _engine(case())}
-    return Contest("W3 rewiring step", table, frozenset({"tilewire"}), ("python-loops", "tilewire"), tolerance=0.0)
+    return Contest(
+        "W3 rewiring step", table, frozenset({"tilewire"}), ("python-loops", "tilewire"), tolerance=0.0, rounds=40
+    )
 
 
 def wire(grid: tuple[int, int], size: int, branches: int) -> Wired:

@@ -48,7 +48,7 @@ def contests_of(case: Callable[[], Nets]) -> list[Contest]:
         "route-all": lambda: _whole(case(), route_one_turn), "tilewire-one-branch": lambda: _one_branch(case()),
     }  # fmt: skip
     return [
-        Contest("W4 one-turn routing", whole, frozenset({"tilewire"}), tuple(whole), 0.0),
+        Contest("W4 one-turn routing", whole, frozenset({"tilewire"}), tuple(whole), 0.0, rounds=40),
         Contest("W4 one branch out and in", single, frozenset({"tilewire-one-branch"}), tuple(single), 0.0, rounds=25),
     ]
 
