@@ -43,7 +43,7 @@ def test_ntk_against_the_derivative():
     x = np.random.default_rng(5).standard_normal((10, 10))
     case = Case(case.topology, case.values, np.random.default_rng(5))
     first, second = (stage for stage in case.topology.stages)
-    (w1, w2) = (matrix.toarray() for matrix in case.matrices[0])
+    w1, w2 = case.matrices[0]
     kernel = np.zeros((10, 10))
     for i, j in zip(first.outputs, first.rows.source, strict=True):
         kernel += np.outer(x[j], x[j]) * (w2[:, i] ** 2).sum()

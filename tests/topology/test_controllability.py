@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.sparse import csr_array
 
 from tilewire.errors import UsageError
-from tilewire.topology.controllability import controllability, controllability_rank
+from tilewire.topology.controllability import controllability, controllability_rank, gauge
 from tilewire.topology.low_rank import low_rank_stages
 from tilewire.topology.stage import Topology
 from tilewire.topology.table import TOPOLOGIES, family
@@ -86,3 +87,18 @@ def test_more_hidden_nodes_than_ends(hidden):
 def test_limit():
     with pytest.raises(UsageError, match="4096"):
         controllability_rank(TOPOLOGIES["dense"](80, 80), np.random.default_rng(0))
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(1, 12), st.integers(1, 8), st.integers(1, 8), st.booleans(), st.integers(0, 99))
+def test_gauge_against_the_definition(nodes, inputs, outputs, regular, seed):
+    rng = np.random.default_rng(seed)
+    before = rng.integers(0, 2, (nodes, inputs)).astype(float)
+    after = rng.permuted(np.tile(np.arange(outputs) < (outputs + 1) // 2, (nodes, 1)), axis=1).astype(float)
+    after = after if regular else rng.integers(0, 2, (nodes, outputs)).astype(float)
+    expected = 0
+    for p in range(nodes):
+        if after[p].any() and before[p].any():
+            same = [q for q in range(nodes) if (before[q] == before[p]).all() and (after[q] == after[p]).all()]
+            expected += min(len(same), int(before[p].sum()))
+    assert gauge(csr_array(before), csr_array(after)) == expected

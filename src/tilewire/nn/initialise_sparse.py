@@ -82,20 +82,34 @@ LAWS: dict[str, Callable[[Stage, np.random.Generator], Floats]] = {
 """Name -> law of one stage. `rescaled`, and `auto` where a stage is not orthogonal, end with `rescale`."""
 
 
-def initial_values(topology: Topology, rng: np.random.Generator, law: str = "auto") -> Values:
-    """Initial weights of every stage. Beside a skip of weight c the trainable part carries the variance 1 - c^2.
-
-    Raises `UsageError` for an unknown law.
+def drawn_values(topology: Topology, rng: np.random.Generator, law: str = "auto") -> Values:
+    """Weights of every stage as its law draws them, before any measuring. Beside a skip of weight c the trainable part carries the variance
+    1 - c^2. Raises `UsageError` for an unknown law.
     """
     if law not in LAWS:
         raise UsageError(unknown("initial law", law, LAWS), where="initial values")
-    found = []
-    for branch in topology.branches:
-        drawn = [LAWS[law](stage, rng) * np.sqrt(1 - stage.skip**2) for stage in branch]
-        measured = law == "rescaled" or (law == "auto" and not all(_is_exact(stage) for stage in branch))
-        found.append(tuple(rescale(branch, drawn, rng) if measured else drawn))
-    values: Values = tuple(found)
-    return _summed(topology, values, rng) if law in ("auto", "rescaled") and len(found) > 1 else values
+    return tuple(
+        tuple(LAWS[law](stage, rng) * np.sqrt(1 - stage.skip**2) for stage in branch) for branch in topology.branches
+    )
+
+
+def initial_values(topology: Topology, rng: np.random.Generator, law: str = "auto") -> Values:
+    """Initial weights of every stage: `drawn_values`, scaled by `rescale` where ``law`` measures. Raises `UsageError` as that does."""
+    drawn = drawn_values(topology, rng, law)
+    values: Values = tuple(
+        tuple(rescale(branch, own, rng)) if _is_measured(branch, law) else own
+        for branch, own in zip(topology.branches, drawn, strict=True)
+    )
+    return _summed(topology, values, rng) if law in ("auto", "rescaled") and len(values) > 1 else values
+
+
+def _is_measured(branch: Sequence[Stage], law: str) -> bool:
+    return law == "rescaled" or (law == "auto" and not all(_is_exact(stage) for stage in branch))
+
+
+def is_scale_free(topology: Topology) -> bool:
+    """Whether measuring only multiplies the whole product by a number: one branch, no fixed skips."""
+    return len(topology.branches) == 1 and not any(topology.skips)
 
 
 def _summed(topology: Topology, values: Values, rng: np.random.Generator) -> Values:

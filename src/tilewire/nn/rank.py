@@ -9,7 +9,8 @@ import numpy as np
 
 from tilewire.errors import BudgetError
 from tilewire.hardware.fabric import TileFabric
-from tilewire.nn.score import SCORES, score
+from tilewire.nn.initialise_sparse import drawn_values, initial_values, is_scale_free
+from tilewire.nn.score import SCORES, Case, score
 from tilewire.topology.stage import Topology
 from tilewire.topology.table import TOPOLOGIES, budget_of, members
 
@@ -56,10 +57,7 @@ def rank(
     designs = []
     for name in families or TOPOLOGIES:
         for number, member in enumerate(members(name, n_in, n_out, budget, _stream(seed, name, 0))):
-            streams = [_stream(seed, name, 1 + number, s) for s in range(seeds)]
-            scores = _mean_scores(member, streams, DRAWN, law, None) | _mean_scores(
-                member, streams[:1], FIXED, law, None
-            )
+            scores = _composed(member, [_stream(seed, name, 1 + number, s) for s in range(seeds)], law)
             designs.append(Design(member, scores, composite(scores, budget, n_in * n_out)))
             if progress:
                 progress(designs[-1])
@@ -73,7 +71,7 @@ def rank(
         first.setdefault(design.topology.name, design)
     rest = tuple(name for name in SCORES if name not in DRAWN + FIXED)
     for name, design in first.items():
-        design.scores.update(_mean_scores(design.topology, [_stream(seed, name, 0, 1)], rest, law, fabric))
+        design.scores.update(score(design.topology, _stream(seed, name, 0, 1), law=law, names=rest, fabric=fabric))
     return designs
 
 
@@ -81,16 +79,9 @@ def _stream(seed: int, name: str, *cursor: int) -> np.random.Generator:
     return np.random.default_rng([seed, *name.encode(), *cursor])
 
 
-def _mean_scores(
-    topology: Topology,
-    streams: Sequence[np.random.Generator],
-    names: Sequence[str],
-    law: str,
-    fabric: TileFabric | None,
-) -> dict[str, float | None]:
-    drawn = [score(topology, rng, law=law, names=names, fabric=fabric) for rng in streams]
-    means: dict[str, float | None] = {}
-    for name in names:
-        values = [value for one in drawn if (value := one[name]) is not None]
-        means[name] = float(np.mean(values)) if values else None
-    return means
+def _composed(topology: Topology, streams: Sequence[np.random.Generator], law: str) -> dict[str, float | None]:
+    """The scores of the composite; none of them changes when the whole product is multiplied by a number, which saves measuring it."""
+    draw = drawn_values if is_scale_free(topology) else initial_values
+    cases = [Case(topology, draw(topology, rng, law), rng) for rng in streams]
+    drawn = {name: float(np.mean([SCORES[name](case) for case in cases])) for name in DRAWN}
+    return drawn | {name: SCORES[name](cases[0]) for name in FIXED}

@@ -33,9 +33,14 @@ class Case:
     def matrices(self) -> list[list[Any]]:
         """Sparse matrix of every stage, branch by branch."""
         return [
-            [stage_matrix(stage, value) for stage, value in zip(branch, own, strict=True)]
+            [_plain(stage_matrix(stage, value)) for stage, value in zip(branch, own, strict=True)]
             for branch, own in zip(self.topology.branches, self.values, strict=True)
         ]
+
+    @cached_property
+    def transposed(self) -> list[list[Any]]:
+        """The transposes of `matrices`, in the order in which they are applied."""
+        return [_transposed(matrices) for matrices in self.matrices]
 
     @cached_property
     def counts(self) -> Floats:
@@ -49,7 +54,7 @@ class Case:
 
     def backward(self, y: Floats) -> Floats:
         """W^T y."""
-        return _sum([_chain([m.T for m in reversed(matrices)], y) for matrices in self.matrices])
+        return _sum([_chain(matrices, y) for matrices in self.transposed])
 
 
 def _probes(width: int, rng: np.random.Generator) -> Floats:
@@ -58,6 +63,16 @@ def _probes(width: int, rng: np.random.Generator) -> Floats:
         np.eye(width) if width <= PROBED_WIDTH else rng.choice([-1.0, 1.0], (width, PROBES)) / np.sqrt(PROBES)
     )
     return probes
+
+
+def _plain(matrix: Any) -> Any:
+    """A narrow stage as a plain array: its products cost less than the bookkeeping of a sparse one."""
+    return matrix.toarray() if max(matrix.shape) <= PROBED_WIDTH else matrix
+
+
+def _transposed(matrices: Sequence[Any]) -> list[Any]:
+    """Transposes in reverse order, sparse ones as compressed rows: a product with them is made many times."""
+    return [m.T if isinstance(m, np.ndarray) else m.T.tocsr() for m in reversed(matrices)]
 
 
 def _chain(matrices: Sequence[Any], x: Floats) -> Floats:
@@ -121,23 +136,28 @@ def synflow(case: Case) -> float:
 def _second_singular(
     forward: Callable[[Floats], Floats], backward: Callable[[Floats], Floats], start: Floats
 ) -> Floats:
-    """The two largest singular values, by subspace iteration."""
-    basis: Any = start
+    """The two largest singular values, by subspace iteration until they move by less than 1e-5."""
+    basis, before = start, np.zeros(2)
     for _ in range(40):
-        basis = np.linalg.qr(backward(forward(basis)))[0]
+        basis, upper = np.linalg.qr(backward(forward(basis)))
+        now = np.sqrt(np.sort(np.abs(np.diagonal(upper)))[::-1][:2])
+        if np.allclose(now, before, rtol=1e-5, atol=1e-12):
+            break
+        before = now
     return np.asarray(np.linalg.svd(forward(basis), compute_uv=False)[:2], np.float64)
 
 
 def spectral_gap(case: Case) -> float:
     """1 - s2 / s1 of the path counts, every stage scaled by its mean fan-in: 1 if all pairs have equally many paths."""
     chains = [
-        [stage_matrix(s, skip=1.0) / max(float(s.fan_ins.mean()), 1.0) for s in branch]
+        [_plain(stage_matrix(s, skip=1.0)) / max(float(s.fan_ins.mean()), 1.0) for s in branch]
         for branch in case.topology.branches
     ]
+    back = [_transposed(chain) for chain in chains]
     start = case.rng.standard_normal((case.topology.n_in, min(4, case.topology.n_in)))
     first, second = _second_singular(
         lambda x: _sum([_chain(chain, x) for chain in chains]),
-        lambda y: _sum([_chain([m.T for m in reversed(chain)], y) for chain in chains]),
+        lambda y: _sum([_chain(chain, y) for chain in back]),
         start,
     )
     return float(1 - second / first) if first > 0 else 0.0
@@ -147,15 +167,17 @@ def ramanujan_ratio(case: Case) -> float:
     """Largest over the stages of s2 / (sqrt(k_in - 1) + sqrt(k_out - 1)), s2 the second singular value of the 0/1 pattern; a stage is
     Ramanujan up to 1. Stages of separate blocks lie above by construction: their mixing is the next stage's work.
     """
-    return max(_stage_ratio(stage, case.rng) for stage in case.topology.stages)
+    different = dict.fromkeys(case.topology.stages)  # a stage that is repeated is the same object
+    return max(_stage_ratio(stage, case.rng) for stage in different)
 
 
 def _stage_ratio(stage: Stage, rng: np.random.Generator) -> float:
     if min(stage.n_in, stage.n_out) < 2:
         return 0.0
-    matrix = stage_matrix(stage, skip=0.0)
+    matrix = _plain(stage_matrix(stage, skip=0.0))
+    (back,) = _transposed([matrix])
     _, second = _second_singular(
-        lambda x: matrix @ x, lambda y: matrix.T @ y, rng.standard_normal((stage.n_in, min(4, stage.n_in, stage.n_out)))
+        lambda x: matrix @ x, lambda y: back @ y, rng.standard_normal((stage.n_in, min(4, stage.n_in, stage.n_out)))
     )
     k_in, k_out = float(stage.fan_ins.mean()), float(stage.fan_outs.mean())
     bound = np.sqrt(max(k_in - 1, 0)) + np.sqrt(max(k_out - 1, 0))

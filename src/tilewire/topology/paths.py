@@ -46,6 +46,8 @@ def reach(topology: Topology, inputs: ArrayLike | None = None) -> float:
 
 def useful_edges(branch: Sequence[Stage]) -> list[NDArray[np.bool_]]:
     """Per stage, which packed weights lie on some path from an input to an output of the branch."""
+    if all(stage.fan_ins.all() and stage.fan_outs.all() for stage in branch):
+        return [np.ones(stage.rows.source.size, bool) for stage in branch]
     fed = [np.ones(branch[0].n_in, bool)]
     for stage in branch:
         fed.append(stage_matrix(stage) @ fed[-1].astype(float) > 0)

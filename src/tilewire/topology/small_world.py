@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from tilewire.connectivity import Connectivity
 from tilewire.errors import UsageError
+from tilewire.hardware.fabric import TileFabric
 from tilewire.hardware.mesh import mesh
 from tilewire.topology.digits import divisor_near
 from tilewire.topology.family import Family, Options, at_least
@@ -89,7 +90,26 @@ def _geometry(n_in: int, n_out: int, tile: int) -> tuple[int, NDArray[np.integer
     tiles = width // size
     at_least("tiles", tiles, 1, 4096, "small-world")
     rows = divisor_near(tiles, tiles**0.5)
-    return size, mesh((rows, tiles // rows), size).hop_distance
+    return size, routers_between(mesh((rows, tiles // rows), size))
+
+
+def routers_between(fabric: TileFabric) -> NDArray[np.integer]:
+    """`TileFabric.hop_distance` by another breadth-first search, which loads no compiler: int [tiles, tiles], 0 on the diagonal.
+
+    Links into tiles are left out, so no path passes a tile; a tile is then one step behind the routers that feed it.
+    """
+    from scipy.sparse import csr_array
+    from scipy.sparse.csgraph import shortest_path
+
+    into = fabric.tile_index[fabric.link_target] >= 0
+    source, target = fabric.link_source, fabric.link_target
+    graph = csr_array((np.ones((~into).sum()), (source[~into], target[~into])), shape=(fabric.n_nodes,) * 2)
+    steps = shortest_path(graph, unweighted=True, indices=fabric.tile_node)
+    distance = np.full((fabric.n_tiles, fabric.n_tiles), np.inf)
+    for router, tile in zip(source[into], fabric.tile_index[target[into]], strict=True):
+        distance[:, tile] = np.minimum(distance[:, tile], steps[:, router])
+    np.fill_diagonal(distance, 0)
+    return np.where(np.isfinite(distance), distance, -1).astype(np.int64)
 
 
 def construct(
