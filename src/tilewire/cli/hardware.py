@@ -41,9 +41,10 @@ def _figures(machine: Any) -> dict[str, Any]:
 def show(hardware: Name, json: Json = False) -> None:
     """Tiles, hop classes, capacities and device memory of a chip."""
     from tilewire.hardware.description import load_description, load_machine
+    from tilewire.hardware.streaming import StreamingAccelerator
 
     fabric = load_machine(hardware)
-    if fabric.family == "streaming":
+    if isinstance(fabric, StreamingAccelerator):
         return streaming.show(fabric, hardware, json)
     content = summary(fabric) | {"channels": load_description(hardware).model_dump().get("channels", {})}
     if json:
@@ -166,6 +167,7 @@ def new(
     """Write a hardware file: of a family, sized for a profile, or a copy of another (comments kept)."""
     from tilewire.checkpoint import replace_file
     from tilewire.hardware.description import FAMILIES, load_machine, locate
+    from tilewire.hardware.streaming import StreamingAccelerator
     from tilewire.yamlfile import text_of
 
     if out.exists() and not force:
@@ -183,7 +185,7 @@ def new(
     fabric = load_machine(out)
     if json:
         return emit({"file": str(out)} | _figures(fabric))
-    if fabric.family == "streaming":
+    if isinstance(fabric, StreamingAccelerator):
         return streaming.show(fabric, str(out), json)
     return say(f"{out}: {fabric.n_tiles} tiles, {fabric.n_neurons:,} neurons, {fabric.memory().total:,} devices")
 
