@@ -108,11 +108,12 @@ class BudgetConfig(Record):
 
 class SplitConfig(Record):
     """Learn how a memory budget splits over the hop classes of its profile: at most a factor 1 + ``step`` a rewiring, gains measured on
-    ``pool`` branches a class, ``memory`` of the running mean kept."""
+    ``pool`` branches a class, ``memory`` of the running mean kept, quotas moved during the first ``until`` of the epochs."""
 
-    step: float = Field(default=0.2, gt=0)
-    pool: int = Field(default=128, ge=1)
+    step: float = Field(default=0.1, gt=0)
+    pool: int = Field(default=256, ge=1)
     memory: float = Field(default=0.5, ge=0, lt=1)
+    until: float = Field(default=0.5, ge=0, le=1)
 
 
 class PermuteConfig(Record):

@@ -172,7 +172,7 @@ def build(recipe: Recipe, fabric: TileFabric | None = None) -> Parts:
     horizon = (recipe.train.epochs - 1) // rewire.every if rewire.every else None
     others = {"every", "alpha", "grow", "explore", "split", "permute"}
     drop = build_drop(horizon=horizon, **rewire.model_dump(exclude=others))
-    split = LearnedSplit(**rewire.split.model_dump()) if rewire.split else None
+    split = LearnedSplit(**rewire.split.model_dump(exclude={"until"})) if rewire.split else None
     constrained = Constrained(network, optimiser, start, drop, law, recipe.seed, split)
     if split:
         split_parts(constrained.rewiring.state)  # an error now, not after an epoch
@@ -182,6 +182,7 @@ def build(recipe: Recipe, fabric: TileFabric | None = None) -> Parts:
     trainer = Trainer(
         recipe.train, constrained, readout, data.splits["train"], rewire.every, recipe.seed, grow, compression
     )
+    trainer.split_epochs = int(rewire.split.until * recipe.train.epochs) if rewire.split else 0
     if rewire.permute:
         options = rewire.permute.model_dump(exclude={"every"})
         trainer.permutation = rewire.permute.every, permutation_of(network.roles, fabric, **options)

@@ -91,6 +91,7 @@ class Trainer:
         self.network: TiledRSNN = constrained.network
         self.optimiser = constrained.optimiser
         self.rewire_every, self.seed, self.grow, self.compression = rewire_every, seed, grow, compression
+        self.split_epochs = 0  # a learned split moves its quotas during the first so many
         self.permutation: tuple[int, TilePermutation] | None = None  # every so many epochs
         self.cursor = Cursor()
         self.steps_per_epoch = math.ceil(len(train) / config.batch)
@@ -206,7 +207,8 @@ class Trainer:
         # Never after the last epoch: newborn branches would enter the final network untrained.
         if self.rewire_every and done % self.rewire_every == 0 and done < self.config.epochs:
             score = self._score()
-            return self.constrained.step(uniform if self.grow is None else self.grow(score), score)
+            moves = done <= self.split_epochs
+            return self.constrained.step(uniform if self.grow is None else self.grow(score), score if moves else None)
         return None
 
     def _permute(self, done: int) -> dict[str, Any]:

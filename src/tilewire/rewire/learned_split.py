@@ -23,7 +23,7 @@ Floats = NDArray[np.float64]
 class LearnedSplit:
     """Moves the profile p_d of a memory budget towards equal gain per device.
 
-        g_d   = mean of || dL/dw_it ||^2 over branches (i, t) of class d, live or not        (gain: first-order fall of the loss)
+        g_d   = mean of || dL/dw_it ||_2 over branches (i, t) of class d, live or not         (gain: what a step of given size wins)
         pi_d  = devices that one more branch of class d costs                                 (price: `branch_prices`)
         f_d   = (g_d / pi_d) / (sum_d n_d g_d / sum_d n_d pi_d)                               (gain per device, 1 = average)
         p_d  <- min(1, max(lambda h_d clip(sqrt(f_d), 1 / (1 + step), 1 + step), one branch per tile))
@@ -32,13 +32,14 @@ class LearnedSplit:
     lambda is the largest scale whose planned cost, sum_d pi_d p_d places_d, is what the live branches cost plus the devices still free:
     devices stay spent while they change hands. Mirror ascent with a step limit; at its rest point every class earns the same
     per device or stands at a bound. The gain is a running mean (``memory`` of it kept) over ``pool`` branches a class, drawn
-    uniformly: a branch gets a trial slot of zero weight whether or not it lives, so its gradient is that of the branch.
+    uniformly: a branch gets a trial slot of zero weight whether or not it lives, so its gradient is that of the branch. Norms, not
+    their squares: Adam takes steps of given size, and squares follow single outliers.
     The memory budget itself is never touched: quotas only decide who may ask for its devices. Own method; the exchange of densities
     by gradient follows RigL (Evci et al. 2020), prices are ours. Raises `UsageError` for a ``step`` <= 0 or a ``memory`` outside 0..1.
     """
 
-    step: float = 0.2
-    pool: int = 128
+    step: float = 0.1
+    pool: int = 256
     memory: float = 0.5
 
     def __post_init__(self) -> None:
@@ -71,8 +72,7 @@ class LearnedSplit:
             asked.source.astype(np.int64) * fabric.n_tiles + asked.target, source * fabric.n_tiles + group_at[tile]
         )
         ends = np.cumsum([0, *(part.size for part in keys)])
-        square = np.square(norm[place])
-        return np.array([square[a:b].mean() for a, b in pairwise(ends.tolist())])
+        return np.array([norm[place[a:b]].mean() for a, b in pairwise(ends.tolist())])
 
 
 def split_parts(state: BudgetState) -> tuple[MovableProfileState, NegotiatedMemoryState | OneTurnMemoryState]:
