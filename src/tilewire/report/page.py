@@ -10,6 +10,7 @@ from pathlib import Path
 from tilewire.checkpoint import replace_file
 from tilewire.report.chip import SINGLE_LINKS, chip_map
 from tilewire.report.confusion import confusion_counts, confusion_matrix, mistakes
+from tilewire.report.cost import cost_card
 from tilewire.report.curves import training_curves
 from tilewire.report.loads import load_histogram, steps, worst_ports
 from tilewire.report.markup import Markup, card, figure, tag
@@ -69,6 +70,7 @@ def _sections(run: RunFolder) -> list[Markup]:
         *_wiring(run),
         *_training(run),
         *_confusion(run),
+        *cost_card(run),
         objectives_table(run),
         provenance(run),
         card("Not on this page", notes, note="Files of the run folder that are missing or could not be read.")

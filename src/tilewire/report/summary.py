@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from tilewire.report.bar import share_bar
 from tilewire.report.loads import order_of_pressure
 from tilewire.report.markup import Markup, card, cells, join, table, tag
 from tilewire.report.run_folder import RunFolder, at
@@ -14,7 +15,6 @@ KINDS_OF_DATA = {
     "recorded": "the user's own recordings",
     "synthetic": "synthetic data, not SHD: figures do not compare with published ones on recorded speech",
 }
-PARTS = ("a", "b", "c", "d")  # colour classes of the memory bar
 
 
 def objective(run: RunFolder, name: str) -> float | None:
@@ -157,42 +157,7 @@ def _memory_bar(run: RunFolder) -> Markup:
     """Devices per kind of unit as one bar with its key."""
     found = at(run.evaluation, "memory", "by_kind")
     kinds = [(str(k), v) for k, v in found.items() if (number(v) or 0) > 0] if isinstance(found, Mapping) else []
-    total = sum(float(v) for _, v in kinds)
-    if not total:
-        return Markup()
-    bar, key, x = [], [], 0.0
-    for i, (kind, count) in enumerate(kinds):
-        colour = f"part {PARTS[i % len(PARTS)]}"
-        wide = 100 * float(count) / total
-        bar.append(
-            tag(
-                "rect",
-                x=x,
-                y=0.0,
-                width=max(wide - 0.4, 0.2),
-                height=10.0,
-                class_=colour,
-                data_tip=f"{kind}\ndevices\t{shown(count)}",
-            )
-        )
-        key.append(
-            tag(
-                "span",
-                tag("span", class_=f"swatch {colour}"),
-                f" {kind} {shown(count)} ({percent(float(count) / total, 0)})",
-            )
-        )
-        x += wide
-    drawing = tag(
-        "svg",
-        *bar,
-        viewBox="0 0 100 10",
-        preserveAspectRatio="none",
-        class_="memory-bar",
-        role="img",
-        aria_label="Devices per kind",
-    )
-    return join([drawing, tag("p", *key, class_="key")])
+    return share_bar([(kind, float(count)) for kind, count in kinds], "devices", "Devices per kind")
 
 
 def objectives_table(run: RunFolder) -> Markup:
