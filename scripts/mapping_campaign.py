@@ -31,6 +31,7 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import coo_array
 
 from tilewire.connectivity import Connectivity
+from tilewire.errors import TilewireError
 from tilewire.hardware.blocked import Blocked, block
 from tilewire.hardware.fabric import LOCAL, OPPOSITE, PORTS, TileFabric
 from tilewire.hardware.mesh import mesh
@@ -40,7 +41,6 @@ from tilewire.mapping.cuts import Rectangles
 from tilewire.mapping.nets import Nets
 from tilewire.mapping.routing import Mapping, map_nets
 from tilewire.mapping.trees import Trees
-from tilewire.mapping.verify import verify_certificate
 
 Ints = NDArray[np.int32]
 Record = dict[str, Any]
@@ -241,20 +241,25 @@ def seeded_fault(one: Instance, trees: Trees, load: Ints, number: int) -> tuple[
     return None
 
 
-def judge(one: Instance, mapping: Mapping) -> str | None:
-    """What is wrong with a verdict, None if nothing is: recounted by the check and the verifier."""
+def judge(one: Instance, number: int) -> tuple[Mapping | None, str | None]:
+    """The mapping of an instance and what is wrong with its verdict, None if nothing is.
+
+    `map_nets` raises if its check refuses the trees or the verifier a certificate.
+    """
+    rng = np.random.default_rng(number)
+    try:
+        mapping = map_nets(one.fabric, one.nets, one.placement, router="negotiated", rng=rng)
+    except TilewireError as error:
+        return None, str(error)
     trees = mapping.trees
     check = check_mapping(one.fabric, one.nets.branches, one.nets.group, one.placement, trees.ptr, trees.link)
     if not check.sound or not np.array_equal(check.load, mapping.load):
-        return "trees or loads are wrong"
+        return mapping, "trees or loads are wrong"
     if check.fits != (mapping.verdict == "fits"):
-        return f"verdict {mapping.verdict}, the check says otherwise"
-    proof, branches = mapping.certificate, one.nets.on_tiles(one.placement)
-    if mapping.verdict == "infeasible" and not (
-        proof and verify_certificate(one.fabric, branches, one.placement, proof.weight, proof.counted)
-    ):
-        return "infeasible without a certificate that verifies"
-    return None
+        return mapping, f"verdict {mapping.verdict}, the check says otherwise"
+    if mapping.verdict == "infeasible" and mapping.certificate is None:
+        return mapping, "infeasible without a certificate"
+    return mapping, None
 
 
 def described(one: Instance, number: int) -> Record:
@@ -271,13 +276,14 @@ def verdict_record(number: int, most_tiles: int = 64) -> Record:
     """Route one instance, judge the verdict, seed a fault."""
     one = draw_instance(number, most_tiles)
     began = time.process_time()
-    mapping = map_nets(one.fabric, one.nets, one.placement, router="negotiated", rng=np.random.default_rng(number))
-    seconds = time.process_time() - began
+    mapping, wrong = judge(one, number)
+    record = described(one, number) | {"wrong": wrong, "seconds": round(time.process_time() - began, 3)}
+    if mapping is None:
+        return record | {"verdict": "none"}
     weights = mapping.certificate or mapping.bound
     fault = seeded_fault(one, mapping.trees, mapping.load, number) if mapping.verdict == "fits" else None
-    over = np.maximum(mapping.load - one.fabric.capacity, 0)
-    return described(one, number) | {
-        "verdict": mapping.verdict, "wrong": judge(one, mapping), "seconds": round(seconds, 3), "overuse": int(over.sum()),
+    return record | {
+        "verdict": mapping.verdict, "overuse": sum(over.load - over.limit for over in mapping.violations),
         "ratio": round(weights.ratio, 4) if weights and np.isfinite(weights.ratio) else None,
         "proof": mapping.certificate.where.split()[0] if mapping.certificate else None,
         "fault": fault[0] if fault else None, "caught": fault[1] if fault else None,
@@ -331,12 +337,12 @@ def routable(fabric: TileFabric, branches: Connectivity, placement: Ints) -> boo
 def programme_record(number: int) -> Record:
     """One small instance: our verdict against the integer programme."""
     one = small_instance(number)
-    mapping = map_nets(one.fabric, one.nets, one.placement, router="negotiated", rng=np.random.default_rng(number))
+    mapping, wrong = judge(one, number)
+    verdict = mapping.verdict if mapping else "none"
     truth = routable(one.fabric, one.nets.on_tiles(one.placement), one.placement)
-    said = {"fits": True, "infeasible": False}.get(mapping.verdict)
-    false = said is not None and truth is not None and said != truth
-    wrong = f"false verdict {mapping.verdict}" if false else judge(one, mapping)
-    return described(one, number) | {"verdict": mapping.verdict, "routable": truth, "wrong": wrong}
+    if truth is not None and verdict == ("infeasible" if truth else "fits"):
+        wrong = f"false verdict {verdict}"
+    return described(one, number) | {"verdict": verdict, "routable": truth, "wrong": wrong}
 
 
 RECORDS = {"verdicts": verdict_record, "programme": programme_record}

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from tilewire.errors import UsageError
+from tilewire.errors import HardwareError, UsageError
 from tilewire.hardware.mesh import mesh
 from tilewire.hardware.mosaic import mosaic
 from tilewire.mapping.check import check_mapping
 from tilewire.mapping.negotiated_sizing import size_negotiated, size_nets
 from tilewire.mapping.routing import map_nets
-from tilewire.mapping.sizing import size_one_turn
+from tilewire.mapping.sizing import blocked_links, size_one_turn
 
 
 @pytest.mark.parametrize("grid", [(2, 2), (3, 5), (4, 1)])
@@ -94,3 +94,43 @@ def test_sizes_by_router_name_on_a_mesh(draw_nets, router):
     assert size.memory_devices <= chip.memory().total  # one-turn sizes each side of its routers
     with pytest.raises(UsageError, match="one-turn"):
         size_nets(fabric, nets, placement, router="one-trun", rng=np.random.default_rng(0))
+
+
+def blocked_chip(grid, size, **ports):
+    from tilewire.hardware.blocked import Blocked, block
+
+    entries = [Blocked(tile=place, port=port) for place, port in ports.get("tiles", ())]
+    entries += [Blocked(router=place, port=port) for place, port in ports.get("routers", ())]
+    return lambda **width: block(mosaic(grid, size, **width), entries)
+
+
+def test_blocked_ports_stay_blocked_at_any_width(draw_nets):
+    chip_of = blocked_chip((2, 3), 6, tiles=[((0, 1), "north")], routers=[((1, 2), "east"), ((2, 2), "south")])
+    fabric = chip_of()
+    nets, placement = draw_nets(fabric, 0.5, 3)
+    branches = nets.on_tiles(placement)
+    size, trees = size_negotiated(fabric, branches, placement, rng=np.random.default_rng(0))
+    chip = chip_of(router=size.router, tile_in=size.tile_in)
+    check = check_mapping(chip, nets.branches, nets.group, placement, trees.ptr, trees.link, merging=True)
+    assert check.fits
+    assert chip.memory().total == size.memory_devices >= size.lower_bound["memory_devices"]
+    with pytest.raises(HardwareError, match="no channel widths"):  # fixed paths have no way round
+        size_one_turn(fabric, branches, placement)
+    open_size, _ = size_negotiated(mosaic((2, 3), 6), branches, placement, rng=np.random.default_rng(0))
+    assert open_size.lower_bound["memory_devices"] <= size.memory_devices
+    assert size.lower_bound["tile_in"] >= -(-int(branches.without_own(placement).fan_in[1]) // 3)
+
+
+def test_a_tile_closed_on_all_sides_has_no_size(draw_nets):
+    sides = ("north", "east", "south", "west")
+    fabric = blocked_chip((2, 2), 4, tiles=[((0, 1), side) for side in sides])()
+    nets, placement = draw_nets(fabric, 0.6, 1)
+    with pytest.raises(HardwareError, match="no channel widths"):
+        size_negotiated(fabric, nets.on_tiles(placement), placement, rng=np.random.default_rng(0))
+
+
+def test_sides_without_channels_are_widths_not_defects():
+    assert not blocked_links(mosaic((2, 2), 4, router=0, tile_in=4)).any()
+    assert not blocked_links(mosaic((2, 2), 4, tile_in={"north": 0, "east": 2, "south": 2, "west": 2})).any()
+    one = blocked_chip((2, 2), 4, tiles=[((1, 0), "west")])(router=0)
+    assert blocked_links(one).sum() == 2  # into the tile and out of it

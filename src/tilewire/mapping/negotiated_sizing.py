@@ -9,30 +9,36 @@ from tilewire.connectivity import Connectivity
 from tilewire.errors import UsageError, unknown
 from tilewire.hardware.fabric import TileFabric
 from tilewire.mapping.certificate import Certificate, of_cut, price_bound
-from tilewire.mapping.cuts import Rectangles
-from tilewire.mapping.negotiated import Effort, negotiate
+from tilewire.mapping.cuts import Cut, Rectangles, worst_tile
+from tilewire.mapping.negotiated import PROGRESS, Effort, negotiate
 from tilewire.mapping.nets import Nets
 from tilewire.mapping.one_turn import route_one_turn
 from tilewire.mapping.routing import ROUTER_LINK, ROUTERS, TILE_IN_LINK, max_load
-from tilewire.mapping.sizing import TILE_OUT_LINK, Size, size_one_turn
+from tilewire.mapping.sizing import TILE_OUT_LINK, Size, blocked_links, size_one_turn, through_blocked
 from tilewire.mapping.trees import Trees, loads
 
 Ints = NDArray[np.int32]
 Row = tuple[int, int, int, int]
-ATTEMPT = Effort(rounds=100, patience=2.0)
-PRICINGS = 2
+Best = tuple[int, int, int]
+Miss = tuple[int, int, int]
+ATTEMPT = Effort(rounds=200, patience=24.0)
+INSIST = Effort(rounds=400, patience=40.0, rise=2.0)
+CLOSE = 0.01  # over-use per hop up to which a miss is worth insisting on
+WINDOW, FEW = 3, 3  # tile inputs that may miss in a row without progress; over-use that counts as progress
+PRICINGS = 3
 
 
 class _Chip:
     """Chips of one fabric with uniform widths: capacities, device memory, and the proven inequalities that widths must satisfy.
 
     A certificate with weights y gives a router + b tile_in + c tile_out >= need for every chip that carries the nets, a the sum of y
-    over router links, b and c over links into and out of tiles.
+    over router links, b and c over links into and out of tiles. Blocked links have no channels at any width.
     """
 
     def __init__(self, fabric: TileFabric, tile_out_sized: bool) -> None:
         self.fabric, self.sized = fabric, tile_out_sized
         self.full = int(fabric.capacity[fabric.link_class == TILE_OUT_LINK].max(initial=0))
+        self.open = ~blocked_links(fabric)
         self.rows: list[Row] = []
 
     def tile_out(self, tile_in: int) -> int:
@@ -41,7 +47,7 @@ class _Chip:
 
     def capacity(self, router: int, tile_in: int) -> Ints:
         widths = [router, tile_in, self.tile_out(tile_in)]
-        return np.choose(self.fabric.link_class, widths).astype(np.int32)
+        return np.where(self.open, np.choose(self.fabric.link_class, widths), 0).astype(np.int32)
 
     def memory(self, router: int, tile_in: int) -> int:
         width = self.fabric.widths_for(self.capacity(router, tile_in), tile_out_sized=True)
@@ -49,7 +55,7 @@ class _Chip:
 
     def learn(self, proof: Certificate) -> None:
         kinds = (ROUTER_LINK, TILE_IN_LINK, TILE_OUT_LINK)
-        a, b, c = (int(proof.weight[self.fabric.link_class == kind].sum()) for kind in kinds)
+        a, b, c = (int(proof.weight[(self.fabric.link_class == kind) & self.open].sum()) for kind in kinds)
         self.rows.append((a, b, c, proof.need))
 
     def least_router(self, tile_in: int) -> int | None:
@@ -76,16 +82,38 @@ class _Chip:
         return min((self.memory(r, t), r, t) for t, r in pairs)
 
 
-def _learn_cuts(chip: _Chip, rectangles: Rectangles | None, top: int) -> None:
-    """Add violated rectangle cuts until the widths of least memory, and the least of either, violate none."""
-    while rectangles:
+def _learn_cuts(chip: _Chip, branches: Connectivity, placement: Ints, top: int) -> None:
+    """Add violated cuts of tiles and rectangles until the widths of least memory, and the least of either, violate none."""
+    rectangles = Rectangles.of(chip.fabric, branches, placement)
+
+    def worst(capacity: Ints) -> Cut | None:
+        tile = worst_tile(chip.fabric, branches, placement, capacity)
+        return tile or (rectangles.worst(capacity) if rectangles else None)
+
+    while True:
         least = chip.least_tile_in()
         points = [chip.bound(top)[1:], (chip.least_router(top) or 0, top), (chip.least_router(least) or 0, least)]
-        cuts = [cut for point in points if (cut := rectangles.worst(chip.capacity(*point)))]
+        cuts = [cut for point in points if (cut := worst(chip.capacity(*point)))]
         if not cuts:
             return
         for cut in cuts:
             chip.learn(of_cut(chip.fabric, cut))
+
+
+def _start(chip: _Chip, branches: Connectivity, placement: Ints, rng: np.random.Generator) -> Trees:
+    """Trees on a chip of ample widths: the fixed paths, or a way round the blocked ports.
+
+    Raises `HardwareError` if no widths carry the nets.
+    """
+    trees = route_one_turn(chip.fabric, branches, placement)
+    if chip.open[trees.link].all():
+        return trees
+    ample = np.where(chip.open, branches.n_sources, 0).astype(np.int32)
+    found = negotiate(chip.fabric, branches, placement, capacity=ample, rng=rng)
+    load = loads(chip.fabric, found.trees)
+    if found.overuse:
+        raise through_blocked(chip.fabric, np.maximum(load - ample, 0))
+    return found.trees
 
 
 def size_negotiated(
@@ -100,25 +128,27 @@ def size_negotiated(
     """Widths of least device memory M(router, tile_in) that the negotiated router can use, ties to the smaller router; and the trees.
 
     Starts from the fixed paths, and lets each tile_in in turn lower the router width as far as it beats the best M, warm from the last
-    trees. ``lower_bound``: least router and least tile_in whatever the other, and least M, from cuts and prices (see `certificate`).
+    trees, until wider tile inputs no longer bring the over-use down. Blocked ports stay blocked; `HardwareError` if no widths help.
+    ``lower_bound``: least router and least tile_in whatever the other, and least M, from cuts and prices (see `certificate`).
     ``pricings``: how often prices may sharpen the bound.
     """
     chip = _Chip(fabric, tile_out_sized)
-    trees = route_one_turn(fabric, branches, placement)
+    trees = _start(chip, branches, placement, rng)
     start = max_load(fabric, loads(fabric, trees))
     top = start["tile_in"]
-    rectangles = Rectangles.of(fabric, branches, placement)
-    _learn_cuts(chip, rectangles, top)
+    _learn_cuts(chip, branches, placement, top)
     search = _Search(chip, branches, placement, rng)
     best = search.run(start["router"], top)
     for _ in range(pricings if search.price is not None else 0):
-        memory, router, tile_in = chip.bound(best[2] + 8)
+        memory, router, tile_in = chip.bound(max(top, best[2]))
         if memory >= best[0] or search.price is None:
             break
-        # Prices are asked for where the search stopped: its inequality cuts deepest there.
-        aim = (max(router, best[1] - 1), tile_in) if tile_in <= best[2] else (router, tile_in)
-        proof = price_bound(fabric, branches, placement, chip.capacity(*aim), search.price)
+        # The widths that the bound still admits are those to refute: an inequality that refutes them cuts deepest there.
+        aim = chip.capacity(router, tile_in)
+        proof = price_bound(fabric, branches, placement, aim, search.price, enough=np.inf)
         chip.learn(proof)
+        if proof.ratio <= 1:
+            break
     least = chip.bound(max(top, best[2]))
     bound = {
         "router": chip.least_router(max(top, best[2])) or 0,
@@ -154,37 +184,57 @@ class _Search:
         self.trees: Trees | None = None
         self.price: NDArray[np.float64] | None = None  # of the last failure
 
-    def routes(self, router: int, tile_in: int) -> bool:
+    def overuse(self, router: int, tile_in: int, effort: Effort = ATTEMPT) -> int:
+        """What is left after an attempt; 0, and its trees are kept, if it succeeds."""
         found = negotiate(
-            self.chip.fabric, self.branches, self.placement, capacity=self.chip.capacity(router, tile_in), effort=ATTEMPT,
+            self.chip.fabric, self.branches, self.placement, capacity=self.chip.capacity(router, tile_in), effort=effort,
             rng=self.rng, warm=self.trees,
         )  # fmt: skip
         if found.overuse:
             self.price = found.price
-            return False
-        self.trees = found.trees
-        return True
+        else:
+            self.trees = found.trees
+        return found.overuse
 
-    def run(self, router: int, top: int) -> tuple[int, int, int]:
-        """(memory, router, tile_in) of the best chip found; ``router``, ``top`` are widths that the fixed paths need."""
-        chip = self.chip
-        best = (chip.memory(router, top), router, top)
-        for tile_in in range(chip.least_tile_in(), top + 1):
-            low = chip.least_router(tile_in) or 0
-            high = best[1] if self.trees else router
+    def run(self, router: int, top: int) -> Best:
+        """(memory, router, tile_in) of the best chip found; ``router``, ``top`` are widths that the first trees need."""
+        best, first = (self.chip.memory(router, top), router, top), self.chip.least_tile_in()
+        while True:
+            best, misses = self.sweep(best, first, top)
+            close = [miss for miss in misses if (self.chip.memory(*miss[1:]), miss[1]) < best[:2]]
+            if not close or self.trees is None or min(close)[0] > FEW + CLOSE * self.trees.link.size:
+                return best
+            _, router, first = min(close)
+            if self.overuse(router, first, INSIST):
+                return best
+            best = (self.chip.memory(router, first), router, first)
+
+    def sweep(self, best: Best, first: int, top: int) -> tuple[Best, list[Miss]]:
+        """Raise tile_in from ``first``; misses are (over-use, router, tile_in) since the last success."""
+        chip, misses = self.chip, list[Miss]()
+        for tile_in in range(first, top + 1):
+            low, high = chip.least_router(tile_in) or 0, best[1]
             while high >= low and (chip.memory(high, tile_in), high) >= best[:2]:
                 high -= 1
             if high < low:
                 if self.trees and chip.memory(low, tile_in) >= best[0] and tile_in > best[2]:
                     break
                 continue
-            if not self.routes(high, tile_in):
+            left = self.overuse(high, tile_in)
+            if left:
+                misses.append((left, high, tile_in))
+                if len(misses) > WINDOW and left > max(FEW, PROGRESS * misses[-1 - WINDOW][0]):
+                    break
                 continue
-            best = (chip.memory(high, tile_in), high, tile_in)
-            while low < high:
-                middle = (low + high) // 2
-                if self.routes(middle, tile_in):
-                    high, best = middle, (chip.memory(middle, tile_in), middle, tile_in)
-                else:
-                    low = middle + 1
-        return best
+            best, misses = self.lower(low, high, tile_in), []
+        return best, misses
+
+    def lower(self, low: int, high: int, tile_in: int) -> Best:
+        """Bisect the router width down from ``high``, which routes."""
+        while low < high:
+            middle = (low + high) // 2
+            if self.overuse(middle, tile_in):
+                low = middle + 1
+            else:
+                high = middle
+        return self.chip.memory(high, tile_in), high, tile_in

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilewire.connectivity import Connectivity
+from tilewire.errors import HardwareError
 from tilewire.hardware.fabric import OPPOSITE, PORTS, TileFabric
 from tilewire.mapping.one_turn import route_one_turn
 from tilewire.mapping.routing import ROUTER_LINK, TILE_IN_LINK
@@ -49,12 +50,37 @@ def link_widths(fabric: TileFabric, router: int, tile_in: Mapping[str, int]) -> 
     return np.choose(fabric.link_class, [router, side, 0]).astype(np.int32)
 
 
+def blocked_links(fabric: TileFabric) -> NDArray[np.bool_]:
+    """Links [links] without channels among links of their class and direction that have some: blocked ports, at any width.
+
+    Where a chip gives a whole side or class no channels, that is a width like any other.
+    """
+    kind = fabric.link_class.astype(np.int64) * (int(fabric.link_port.max(initial=0)) + 1) + fabric.link_port
+    widest = np.zeros(int(kind.max(initial=0)) + 1, np.int64)
+    np.maximum.at(widest, kind, fabric.capacity)
+    blocked: NDArray[np.bool_] = (fabric.capacity == 0) & (widest[kind] > 0)
+    return blocked
+
+
+def through_blocked(fabric: TileFabric, nets: Ints) -> HardwareError:
+    """The error of nets [links] that cannot but use a blocked port."""
+    link = int(np.argmax(nets))
+    return HardwareError(
+        f"no channel widths carry these nets: {int(nets[link])} need a blocked port", where=fabric.link_name(link),
+        hint="unblock it, place the groups otherwise, or let the negotiated router look for a way round",
+    )  # fmt: skip
+
+
 def size_one_turn(fabric: TileFabric, branches: Connectivity, placement: Ints, *, tile_out_sized: bool = False) -> Size:
     """Smallest widths under the fixed paths: they have no choice, so the widths are their own lower bounds.
 
-    ``memory_devices`` is M of the homogeneous chip, each tile side, corner and edge router kind at its own widest load.
+    ``memory_devices`` is M of the homogeneous chip, each tile side, corner and edge router kind at its own widest load. Raises
+    `HardwareError` if a fixed path uses a blocked port.
     """
     load = loads(fabric, route_one_turn(fabric, branches, placement))
+    stuck = np.where(blocked_links(fabric), load, 0)
+    if stuck.any():
+        raise through_blocked(fabric, stuck)
     sides = side_loads(fabric, load)
     router, tile_in = int(load[fabric.link_class == ROUTER_LINK].max(initial=0)), max(sides.values(), default=0)
     devices = fabric.memory(fabric.widths_for(load, tile_out_sized=tile_out_sized)).total
