@@ -34,6 +34,13 @@ def test_w2(storage, density):
     assert all(error < 1e-5 for error in found.values())
 
 
+def test_w2_growth_is_the_automatic_choice_against_both_matrices():
+    contests = w2.growth()
+    assert len(contests) == len(w2.SIZES) * 2 * len(w2.DENSITIES)
+    for contest in contests:
+        assert set(contest.exact) < set(contest.contestants) == {"tilewire-auto", "masked-dense", "dense"}
+
+
 def test_w3():
     start = w3.wire((3, 4), 8, 200)
     before = start.table.tile.copy()

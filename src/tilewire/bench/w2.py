@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache, partial
 from typing import Any
 
@@ -24,7 +25,7 @@ from tilewire.kernels.patterns import BlockPattern, Pattern, RowPattern
 from tilewire.nn.linear import SparseLinear
 
 BATCH, DENSITY, SIZES = 128, 0.05, (1024, 4096)
-DENSITIES = (0.001, 0.01, 0.05, 0.1, 0.2, 0.3, 0.5, 0.8, 1.0)
+DENSITIES = (0.001, 0.003, 0.01, 0.03, 0.05, 0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 1.0)
 
 
 def contests() -> list[Contest]:
@@ -33,8 +34,17 @@ def contests() -> list[Contest]:
 
 
 def growth() -> list[Contest]:
-    """Rows from 0.1 % to 100 %: the automatic choice must never lose to the masked matrix."""
-    return [contest(n, density, "rows") for n in SIZES[:1] for density in DENSITIES]
+    """Rows and 32-blocks from 0.1 % to 100 %: the automatic choice must never lose to the masked matrix.
+
+    At least one input or block per output, so the lowest densities of blocks are the same layer.
+    """
+    own = ("tilewire-auto", "masked-dense", "dense")
+    return [
+        replace(
+            full, contestants={name: full.contestants[name] for name in own}, exact=("masked-dense", "tilewire-auto")
+        )
+        for full in (contest(n, d, storage) for n in SIZES for storage in ("rows", "blocks") for d in DENSITIES)
+    ]
 
 
 def contest(n: int, density: float, storage: str) -> Contest:

@@ -22,6 +22,8 @@ TALL, WIDE = (8, 32) if LARGE else (4, 16)
 """Scalars and columns of the wide product: as many results as the vector registers hold."""
 NEAR = 1 << 14
 """Bytes of weights that stay in the first cache while samples pass."""
+BESIDE = 1 << 20
+"""Bytes of weights, or else of inputs, that stay in the second cache."""
 CHUNK, PANEL = 32, 128
 """Samples that stay near while the weights pass, and samples of the panels of a weight gradient."""
 
@@ -106,10 +108,13 @@ def multiply(
         rows, columns = columns, rows
     inputs, outputs, size = x.shape[1], y.shape[1], rows * columns
     flat_x, flat_y, flat_w = x.reshape(x.size), y.reshape(y.size), weight.reshape(weight.size)
-    many = max(1, NEAR // (size * weight.itemsize))
+    many, chunk = max(1, NEAR // (size * weight.itemsize)), CHUNK
+    if weight.size * weight.itemsize > BESIDE:
+        # the weights come from afar for every chunk: as few chunks as the inputs allow
+        chunk = max(CHUNK, BESIDE // (inputs * x.itemsize) // TALL * TALL)
     near = np.empty(many * size if turned else 0, weight.dtype)
-    for start in range(first, last, CHUNK):
-        end = min(start + CHUNK, last)
+    for start in range(first, last, chunk):
+        end = min(start + chunk, last)
         for q in range(ptr.size - 1):
             if ptr[q] == ptr[q + 1]:
                 y[start:end, q * columns : (q + 1) * columns] = 0
