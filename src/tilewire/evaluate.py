@@ -148,6 +148,10 @@ def objectives(
         "memory_devices_needed": (
             mapping.memory_devices, "devices", MINIMISE, "same formula, smallest homogeneous chip that carries these nets",
         ),
+        "memory_devices_needed_sized_output": (
+            fabric.memory(fabric.widths_for(mapping.load, tile_out_sized=True)).total,
+            "devices", REPORT, "same formula, same nets, tile outputs as wide as they are used",
+        ),
         "memory_devices_sized": (mapping.memory_devices_sized, "devices", REPORT, "same formula, each router at its own width"),
         "input_devices_outside_memory": (outside, "devices", REPORT, "dense input weights, which M does not count"),
         "spike_rate": (float(test.rate.mean()), "spikes per neuron and step", REPORT, "count over the test split"),

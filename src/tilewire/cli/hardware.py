@@ -8,10 +8,12 @@ from typing import Annotated, Any
 import typer
 
 from tilewire.cli import streaming
+from tilewire.cli.hardware_profile import profile as profile_verb
 from tilewire.cli.output import Json, emit, log, say, table
 from tilewire.errors import ConfigError, Fault, TilewireError, UsageError
 
 app = typer.Typer(help="Hardware files: memory, hop classes, capacities.", no_args_is_help=True)
+app.command(name="profile")(profile_verb)
 Name = Annotated[str, typer.Argument(metavar="HARDWARE", help="A hardware file, or the name of a preset.")]
 
 
