@@ -37,6 +37,8 @@ LIGHT = (
     "tilewire.hardware.description",
     "tilewire.mapping.routing",
     "tilewire.mapping.budget",
+    "tilewire.cost.estimate",
+    "tilewire.cost.design_counts",
     "tilewire.cli.main",
 )
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from tilewire.cost.activity import chip_counts, counts_for, layer_activity, route_counts, simulated_counts
 from tilewire.cost.design_counts import counts_of_mapping
+from tilewire.cost.objective import Price
 from tilewire.cost.table import PRICES, price_design, price_designs
 from tilewire.errors import UsageError
 from tilewire.hardware.fabric import EAST, WEST
@@ -183,3 +184,23 @@ def test_layers_are_counted_from_their_topology(name):
             assert work.activation_writes == stage.n_out
             assert 0 < work.broadcast_reads <= stage.n_in
             assert work.index_bits == stage.index_bits
+
+
+def test_a_new_objective_is_one_line_of_the_table(designs, monkeypatch):
+    """Joules times seconds, from laws that are there."""
+    from tilewire.cost import energy, timing
+
+    monkeypatch.setitem(
+        PRICES,
+        "energy_delay_js",
+        Price(
+            "energy_delay_js",
+            "J s",
+            "minimise",
+            "energy_j x latency_s",
+            lambda n, c: energy.energy(n, c) * timing.latency(n, c),
+        ),
+    )
+    priced = price_design(counted(designs["mesh"]), LOIHI)
+    assert priced["energy_delay_js"].value == pytest.approx(priced["energy_j"].value * priced["latency_s"].value)
+    assert "constant step_time" in price_design(counted(designs["mosaic"]))["energy_delay_js"].missing
