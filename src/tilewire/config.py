@@ -145,6 +145,9 @@ class RewireConfig(Record):
     density: float | None = Field(default=None, gt=0, le=1)
     grow: Literal["uniform", "gradient"] | None = None
     explore: float = Field(default=0.2, ge=0, le=1)
+    newborn: Literal["above-threshold", "tiny"] | None = Field(
+        default=None, description="weights of branches born while training; null: tiny for set and rigl"
+    )
     split: SplitConfig | None = None
     permute: PermuteConfig | None = None
 

@@ -170,10 +170,12 @@ def build(recipe: Recipe, fabric: TileFabric | None = None) -> Parts:
     network.memristor = memristor if device and device.aware else None
     optimiser = torch.optim.Adam(network.parameters(), lr=recipe.train.lr)
     horizon = (recipe.train.epochs - 1) // rewire.every if rewire.every else None
-    others = {"every", "alpha", "grow", "explore", "split", "permute"}
+    others = {"every", "alpha", "grow", "explore", "newborn", "split", "permute"}
     drop = build_drop(horizon=horizon, **rewire.model_dump(exclude=others))
     split = LearnedSplit(**rewire.split.model_dump(exclude={"until"})) if rewire.split else None
-    constrained = Constrained(network, optimiser, start, drop, law, recipe.seed, split)
+    newborn = rewire.newborn or ("tiny" if rewire.rule in ("set", "rigl") else "above-threshold")
+    born = INITIAL_LAWS[newborn](rewire.threshold, rewire.alpha)
+    constrained = Constrained(network, optimiser, start, drop, law, recipe.seed, split, born)
     if split:
         split_parts(constrained.rewiring.state)  # an error now, not after an epoch
     readout = build_readout(recipe, len(data.classes))

@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tilewire.nn.initialise import AboveThreshold
+from tilewire.nn.initialise import INITIAL_LAWS, AboveThreshold
 
 
 @settings(deadline=None, max_examples=50)
@@ -28,3 +28,10 @@ def test_drawn_from_the_generator_alone():
     law = AboveThreshold(0.1)
     assert np.array_equal(law((3, 4), np.random.default_rng(1)), law((3, 4), np.random.default_rng(1)))
     assert law((0, 4), np.random.default_rng(1)).shape == (0, 4)
+
+
+def test_tiny_newborns_are_there_but_change_nothing():
+    weight = INITIAL_LAWS["tiny"](0.05, 2.0)((50, 8), np.random.default_rng(0))
+    assert weight.dtype == np.float32
+    assert (np.abs(weight) == np.float32(1e-12)).all()
+    assert 0.3 < (weight > 0).mean() < 0.7

@@ -1,5 +1,6 @@
 """Every rule from a recipe: the run fits, and continues bit-identically after a stop at any step."""
 
+import numpy as np
 import pytest
 
 from tilewire.config import load_recipe
@@ -38,3 +39,29 @@ def test_options_reach_the_rule(toy_recipe):
     assert parts.trainer.grow is not None
     assert parts.trainer.grow(len).explore == 0.5
     assert build(load_recipe(str(toy_recipe(rewire={"rule": "set"})))).trainer.grow is None
+
+
+@pytest.mark.parametrize(
+    ("rule", "asked", "small"),
+    [
+        ("rigl", None, True),
+        ("set", None, True),
+        ("set", "above-threshold", False),
+        ("deepr", None, False),
+        ("branch-threshold", "tiny", True),
+    ],
+)
+def test_newborn_weights_follow_the_rule(rule, asked, small, toy_recipe):
+    """`set` and `rigl` bear branches that change no spike; the first fill of any network is at full strength."""
+    sections = {"rule": rule, "newborn": asked, "threshold": 0.3, "min_live": 1.0, "share": 0.5}
+    trainer = build(load_recipe(str(toy_recipe(kernel="reference", rewire=sections)))).trainer
+    weight = trainer.network.branch_weight
+    assert np.abs(weight).min() >= 0.3
+    weight[::2] = 0.01
+    if rule == "deepr":
+        weight[::2, 0] = 0
+    rewired = trainer.constrained.step()
+    assert rewired.born.size
+    born = np.abs(weight[rewired.born])
+    assert born.max() < 1e-10 if small else born.min() >= 0.3
+    assert born.min() > 0

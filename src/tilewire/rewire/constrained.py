@@ -32,7 +32,8 @@ Arrays = Mapping[str, NDArray[Any]]
 class Constrained:
     """A tiled network whose branches stay inside a budget while any optimiser trains it.
 
-    Empty branch slots are filled at once. Call `step` after ``optimiser.step()`` as often as rewiring is wanted.
+    Empty branch slots are filled at once, by ``law``; branches born later get their weights by ``newborn`` (default: the same). Call
+    `step` after ``optimiser.step()`` as often as rewiring is wanted.
     Excess <= 0 holds from construction on. A rule that moves synapses itself (`deepr`, `soft-deepr`) follows every ``optimiser.step()``
     through the optimiser's own hooks; dormant synapses then pass no gradient on, so that moments and norms know only the live ones.
     """
@@ -46,9 +47,10 @@ class Constrained:
         law: InitialLaw,
         seed: int,
         split: LearnedSplit | None = None,
+        newborn: InitialLaw | None = None,
     ) -> None:
         self.network, self.optimiser, self.seed, self.split = network, optimiser, seed, split
-        self.budget, self.drop, self.law = budget, drop, law
+        self.budget, self.drop, self.law, self.newborn = budget, drop, law, newborn or law
         self.restart(0)
         self.rewiring.grow(network.branch_weight, self._stream("positions", 0), self._stream("weights", 0))
         if isinstance(drop, Walks):
@@ -86,7 +88,7 @@ class Constrained:
             groups = np.argsort(self.tile_of_group)
             self.split.move(self.rewiring.state, score, self._stream("split", self.steps), groups)
         self.rewiring.drop = drop if self.split is None else self._within_quotas(drop)
-        self.rewiring.choose = grow
+        self.rewiring.choose, self.rewiring.newborn = grow, self.newborn
         rewired = self.rewiring.step(
             self.network.branch_weight, self._stream("positions", self.steps), self._stream("weights", self.steps)
         )
