@@ -61,7 +61,7 @@ def test_blocked_slots_are_those_of_a_slow_count(seed: int, switch: str, pes: in
     # A word that must wait marks no wire, so the fast count may stop at the first of several words that wait for each other.
     assert bool(chosen.blocked) == bool(slow_blocked(stage, switch, pes, banks, slot))
     assert chosen.blocked <= chosen.slots
-    assert chosen == plan(stage, switch, pes, banks)
+    assert chosen._replace(blocked=min(chosen.blocked, 1)) == plan(stage, switch, pes, banks)
 
 
 @pytest.mark.parametrize(

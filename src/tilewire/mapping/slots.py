@@ -43,24 +43,21 @@ class Plan(NamedTuple):
 
 
 @njit(cache=True)
-def _loads(source: Longs, target: Longs, pes: int, banks: int, columns: int) -> tuple[int, int, int]:
-    pe, bank = np.zeros(pes, np.int64), np.zeros(banks, np.int64)
-    wired = np.zeros((pes, banks), np.bool_)
-    pairs = distance = 0
+def _words(source: Longs, target: Longs, shared: Longs) -> None:
+    """Words of every (PE, bank), int64 [pes, banks]."""
+    pes, banks = shared.shape
     for edge in range(source.size):
-        p, b = target[edge] % pes, source[edge] % banks
-        pe[p] += 1
-        bank[b] += 1
-        distance += abs(p // columns - b // columns) + abs(p % columns - b % columns)
-        if not wired[p, b]:
-            wired[p, b] = True
-            pairs += 1
-    return max(pe.max(), bank.max()), pairs, distance
+        shared[target[edge] % pes, source[edge] % banks] += 1
 
 
 def loads(stage: WordStage, pes: int, banks: int) -> Loads:
     """Loads of a stage on Q PEs and B banks; bank and PE of equal number stand at one place of the floor plan."""
-    return Loads(*_loads(stage.source, stage.target, pes, banks, grid_of(max(pes, banks))[1]))
+    shared = np.zeros((pes, banks), np.int64)
+    _words(stage.source, stage.target, shared)
+    down, right = np.divmod(np.arange(max(pes, banks)), grid_of(max(pes, banks))[1])
+    away = np.abs(down[:pes, None] - down[:banks]) + np.abs(right[:pes, None] - right[:banks])
+    bound = max(shared.sum(axis=1).max(), shared.sum(axis=0).max())
+    return Loads(int(bound), int(np.count_nonzero(shared)), int((shared * away).sum()))
 
 
 def _ranked(stage: WordStage, order: int, pes: int, banks: int, ports: int) -> Longs:
@@ -76,7 +73,7 @@ def _ranked(stage: WordStage, order: int, pes: int, banks: int, ports: int) -> L
     else:
         down, right = (bank // columns - pe // columns) % (ports // columns), (bank - pe) % columns
         key = (down * columns + right) * stage.n_in + j
-    return np.lexsort((key, i))
+    return np.argsort(i * (int(key.max()) + 1) + key, kind="stable")
 
 
 @njit(cache=True)
@@ -103,9 +100,18 @@ def _free(bank: int, pe: int, wires: int, levels: int, columns: int, seen: Longs
 
 @njit(cache=True)
 def _regular(
-    ptr: Longs, source: Longs, ranked: Longs, pes: int, banks: int, ports: int, columns: int, wires: int, slot: Longs
-) -> tuple[int, int]:
-    """Write the slot of every edge in a regular order; returns slots and how many of them have a word that must wait."""
+    ptr: Longs,
+    source: Longs,
+    ranked: Longs,
+    pes: int,
+    banks: int,
+    ports: int,
+    columns: int,
+    wires: int,
+    enough: int,
+    slot: Longs,
+) -> int:
+    """Write the slot of every edge in a regular order; returns how many slots have a word that must wait, or ``enough`` if so many."""
     n_out, levels = ptr.size - 1, 0
     while (1 << levels) < ports:
         levels += 1
@@ -125,7 +131,9 @@ def _regular(
                     waits |= not _free(source[edge] % banks, i - row, wires, levels, columns, seen, link, slots)
             blocked += waits
             slots += 1
-    return slots, blocked
+            if blocked == enough:
+                return enough
+    return blocked
 
 
 @njit(cache=True)
@@ -161,44 +169,43 @@ def _coloured(pe: Longs, bank: Longs, pes: int, banks: int, colours: int, slot: 
         at_pe[p, a] = at_bank[b, a] = edge
 
 
-def _ordered(stage: WordStage, switch: str, pes: int, banks: int, slot: Longs) -> Plan:
-    """The best regular order: fewest blocked slots, then fewest slots."""
-    ports = switch_ports(switch, pes, banks)
-    found = []
+def _ordered(stage: WordStage, switch: str, pes: int, banks: int, slot: Longs, enough: int) -> int:
+    """Write the best regular order, that of fewest blocked slots; returns how many, counted up to ``enough``."""
+    ports, best = switch_ports(switch, pes, banks), enough + 1
     for order in (*_ORDERS, 3) if switch == MESH else _ORDERS:
         trial = np.empty_like(slot)
         ranked = _ranked(stage, order, pes, banks, ports)
-        slots, blocked = _regular(
-            stage.ptr, stage.source, ranked, pes, banks, ports, grid_of(ports)[1], _WIRES[switch], trial
-        )
-        found.append((blocked, slots, trial))
+        columns = grid_of(ports)[1]
+        blocked = _regular(stage.ptr, stage.source, ranked, pes, banks, ports, columns, _WIRES[switch], enough, trial)
+        if blocked < best:
+            best, slot[:] = blocked, trial
         if not blocked:
             break
-    blocked, slots, trial = min(found, key=lambda one: one[:2])
-    slot[:] = trial
-    return Plan(slots, True, blocked)
+    return best
 
 
 def plan(stage: WordStage, switch: str, pes: int, banks: int) -> Plan:
-    """Figures of `schedule` without a schedule where none is needed: a switch that carries every permutation takes D slots."""
-    if switch in (FIXED, CROSSBAR):
-        return Plan(loads(stage, pes, banks).bound, False, 0)
-    return _chosen(stage, switch, pes, banks, np.empty(stage.edges, np.int64))
+    """Figures of `schedule` without a schedule where none is needed; ``blocked`` is 1 for one or more."""
+    return _chosen(stage, switch, pes, banks, np.empty(stage.edges, np.int64), 1)
 
 
-def _chosen(stage: WordStage, switch: str, pes: int, banks: int, slot: Longs) -> Plan:
+def _chosen(stage: WordStage, switch: str, pes: int, banks: int, slot: Longs, enough: int) -> Plan:
     """A regular order where the switch carries it and, for one that carries all permutations, D slots suffice; else the colouring."""
-    ordered = _ordered(stage, switch, pes, banks, slot)
-    if switch in BLOCKING:
-        return ordered
     bound = loads(stage, pes, banks).bound
-    return ordered if (ordered.slots, ordered.blocked) == (bound, 0) else Plan(bound, False, 0)
+    regular = int(np.maximum.reduceat(np.diff(stage.ptr), np.arange(0, stage.n_out, pes)).sum())
+    if switch in BLOCKING:
+        return Plan(regular, True, _ordered(stage, switch, pes, banks, slot, enough))
+    searched = regular == bound and (
+        switch == BENES or enough > 1
+    )  # of an order or a colouring, only Benes cares which
+    passes = searched and not _ordered(stage, switch, pes, banks, slot, enough)
+    return Plan(bound, passes, 0)
 
 
 def schedule(stage: WordStage, switch: str, pes: int, banks: int) -> tuple[Plan, Longs]:
     """Plan and slot of every edge, int64 [edges]. Under a blocking switch the slots of a plan that is blocked hold words that must wait."""
     slot = np.empty(stage.edges, np.int64)
-    chosen = _chosen(stage, switch, pes, banks, slot)
+    chosen = _chosen(stage, switch, pes, banks, slot, stage.edges + 1)
     if not chosen.regular:
         _coloured(stage.target % pes, stage.source % banks, pes, banks, chosen.slots, slot)
     return chosen, slot

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from tilewire.errors import HardwareError
 from tilewire.hardware.streaming import BENES, BUTTERFLY, FIXED, MESH, StreamingAccelerator, switch_ports
-from tilewire.mapping.slots import Loads, Plan, loads, plan
+from tilewire.mapping.slots import Loads, Plan, loads, plan, schedule
 from tilewire.mapping.streaming_network import StreamingNetwork, WordStage
 from tilewire.mapping.switches import benes_bits
 from tilewire.topology.table import family
@@ -235,10 +235,10 @@ def _switch(a: StreamingAccelerator, network: StreamingNetwork, plans: tuple[Sta
         yield from _wires(a, network)
     for number, one in enumerate(plans):
         if a.switch in (BUTTERFLY, MESH) and one.plan.blocked:
-            yield Violation(
-                "slots with words that block each other", f"stage {number}, {a.switch} of {a.ports} ports",
-                one.plan.blocked, 0, "switch: benes or crossbar, or powers of two with banks = PEs and a regular topology",
-            )  # fmt: skip
+            waiting = schedule(network.stages[number], a.switch, a.pes, a.banks)[0].blocked
+            fix = "switch: benes or crossbar, or powers of two with banks = PEs and a regular topology"
+            where = f"stage {number}, {a.switch} of {a.ports} ports"
+            yield Violation("slots with words that block each other", where, waiting, 0, fix)
 
 
 def _wires(a: StreamingAccelerator, network: StreamingNetwork) -> Iterator[Violation]:
