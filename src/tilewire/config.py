@@ -283,7 +283,7 @@ def load_recipe(name: str, settings: Sequence[str] = ()) -> Recipe:
     return recipe
 
 
-def dump(recipe: Recipe) -> str:
+def dump(recipe: Record) -> str:
     """The resolved recipe as YAML, every default written out."""
     stream = io.StringIO()
     yaml = YAML(typ="safe")

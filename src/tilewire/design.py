@@ -66,7 +66,7 @@ class Space:
     def columns(self, codes: NDArray[np.float64]) -> dict[str, NDArray[Any]]:
         """The value of every knob over all designs, for arithmetic on many designs at once."""
         return {
-            name: codes[:, column] if isinstance(knob, Range) else np.array(knob)[codes[:, column].astype(np.int64)]
+            name: codes[:, column] if isinstance(knob, Range) else _choices(knob)[codes[:, column].astype(np.int64)]
             for column, (name, knob) in enumerate(self.knobs.items())
         }
 
@@ -87,6 +87,16 @@ class Space:
             for knob in self.knobs.values()
         ]
         return float(np.prod(counts))
+
+
+def _choices(choices: list[Any]) -> NDArray[Any]:
+    """Choices as an array whose first axis runs over them; lists of unequal length stay lists."""
+    ragged = len({len(choice) if isinstance(choice, list) else -1 for choice in choices}) > 1
+    if not ragged:
+        return np.array(choices)
+    found = np.empty(len(choices), object)
+    found[:] = choices
+    return found
 
 
 def _plain(knob: Range, value: float) -> int | float:

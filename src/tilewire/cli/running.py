@@ -22,24 +22,42 @@ def run(
     json: Json = False,
 ) -> None:
     """Place, train, route, check, price and report in one folder. Ctrl-C saves; the same command continues."""
-    from tilewire.config import load_recipe
-    from tilewire.run import Interrupted, execute
-    from tilewire.terminal import observe
+    from tilewire.cascade_recipe import is_cascade
 
-    loaded = load_recipe(recipe, settings or [])
     folder = out or Path("runs") / Path(recipe).stem
-    try:
-        with observe(loaded.train.epochs, quiet=quiet) as observer:
-            evaluation = execute(loaded, folder, observer)
-    except Interrupted as error:
-        changes = [word for text in settings or [] for word in ("--set", text)]
-        again = shlex.join(["tilewire", "run", recipe, *changes, "--out", str(folder)])
-        raise Interrupted(error.message, where=error.where, hint=f"continue with: {again}") from error
+    evaluation = (
+        _cascade(recipe, settings or [], folder)
+        if is_cascade(recipe)
+        else _tiled(recipe, settings or [], folder, quiet)
+    )
     if json:
         emit(evaluation)
     else:
         _show(evaluation, folder)
     raise typer.Exit(OK if evaluation["verdict"] == "fits" else NOT_FITS)
+
+
+def _cascade(recipe: str, settings: list[str], folder: Path) -> dict[str, Any]:
+    from tilewire.cascade_recipe import load_cascade
+    from tilewire.cascade_run import execute_cascade
+
+    log("training, quantising, pricing: some seconds")
+    return execute_cascade(load_cascade(recipe, settings), folder)
+
+
+def _tiled(recipe: str, settings: list[str], folder: Path, quiet: bool) -> dict[str, Any]:
+    from tilewire.config import load_recipe
+    from tilewire.run import Interrupted, execute
+    from tilewire.terminal import observe
+
+    loaded = load_recipe(recipe, settings)
+    try:
+        with observe(loaded.train.epochs, quiet=quiet) as observer:
+            return execute(loaded, folder, observer)
+    except Interrupted as error:
+        changes = [word for text in settings for word in ("--set", text)]
+        again = shlex.join(["tilewire", "run", recipe, *changes, "--out", str(folder)])
+        raise Interrupted(error.message, where=error.where, hint=f"continue with: {again}") from error
 
 
 def _show(evaluation: dict[str, Any], folder: Path) -> None:
@@ -48,7 +66,8 @@ def _show(evaluation: dict[str, Any], folder: Path) -> None:
     say(f"verdict: {evaluation['verdict']}")
     for violation in evaluation["mapping"]["violations"][:5]:
         say(f"  {violation['where']}: {violation['load']} nets, {violation['limit']} channels")
-    say(f"report: {folder / 'report.html'}")
+    if (folder / "report.html").is_file():
+        say(f"report: {folder / 'report.html'}")
 
 
 def report(

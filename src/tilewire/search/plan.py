@@ -68,52 +68,61 @@ def admissible(study: Study, result: Result | None) -> bool:
     )
 
 
-def due(study: Study, arm: str, entries: Sequence[Entry], screen: Screen | None = None) -> list[Draw]:
-    """Draws that should exist but do not; empty while a generation is unfinished and when the arm is done (`finished` tells which)."""
-    open_generation = max((draw.generation for draw, _ in entries), default=0)
-    current = [(draw, result) for draw, result in entries if draw.generation == open_generation]
-    earlier = [(draw, result) for draw, result in entries if draw.generation < open_generation]
-    wanted = _generation(study, arm, open_generation, earlier, screen)
-    if len(current) < len(wanted):
-        return wanted[len(current) :]
-    if any(result is None for _, result in current):
-        return []
-    return _generation(study, arm, open_generation + 1, entries, screen)
+class Plan:
+    """The draws of a study, arm by arm. A generation is worked out once: the results before it are final when it begins."""
 
+    def __init__(self, study: Study, screen: Screen | None = None) -> None:
+        self.study, self.screen = study, screen
+        self.known: dict[tuple[str, int], list[Draw]] = {}
 
-def finished(study: Study, arm: str, entries: Sequence[Entry], screen: Screen | None = None) -> bool:
-    """Whether nothing is left to draw or to do."""
-    return all(result is not None for _, result in entries) and not due(study, arm, entries, screen)
+    def due(self, arm: str, entries: Sequence[Entry]) -> list[Draw]:
+        """Draws that should exist but do not; none while a generation is unfinished, and none when the arm is done."""
+        last = max((draw.generation for draw, _ in entries), default=0)
+        current = [(draw, result) for draw, result in entries if draw.generation == last]
+        wanted = self._generation(arm, last, entries[: len(entries) - len(current)])
+        if len(current) < len(wanted):
+            return wanted[len(current) :]
+        if any(result is None for _, result in current):
+            return []
+        return self._generation(arm, last + 1, entries)
 
+    def finished(self, arm: str, entries: Sequence[Entry]) -> bool:
+        """Whether nothing is left to draw or to do."""
+        return all(result is not None for _, result in entries) and not self.due(arm, entries)
 
-def _generation(study: Study, arm: str, generation: int, earlier: Sequence[Entry], screen: Screen | None) -> list[Draw]:
-    budget, first = study.budget, len(earlier)
-    if arm == "hand":
-        designs, stage = ([study.file.hand.settings], "full") if generation == 0 else ([], "full")
-    elif generation < budget.generations:
-        designs, stage = _short(study, arm, generation, earlier, screen), "short"
-    elif generation == budget.generations:
-        designs, stage = survivors(study, earlier), "full"
-    else:
-        return []
-    seeds = range(budget.seeds) if stage == "full" else range(1)
-    kind: Stage = "full" if stage == "full" else "short"
-    pairs = [(design, seed) for design in designs for seed in seeds]
-    return [Draw(arm, first + i, kind, generation, design, seed) for i, (design, seed) in enumerate(pairs)]
+    def _generation(self, arm: str, generation: int, earlier: Sequence[Entry]) -> list[Draw]:
+        if (arm, generation) not in self.known:
+            self.known[arm, generation] = self._drawn(arm, generation, earlier)
+        return self.known[arm, generation]
 
+    def _drawn(self, arm: str, generation: int, earlier: Sequence[Entry]) -> list[Draw]:
+        budget = self.study.budget
+        designs: list[Design] = []
+        stage: Stage = "full"
+        if arm == "hand":
+            designs = [self.study.file.hand.settings] if generation == 0 else []
+        elif generation < budget.generations:
+            designs, stage = self._short(arm, generation, earlier), "short"
+        elif generation == budget.generations:
+            designs = survivors(self.study, earlier)
+        seeds = range(budget.seeds if stage == "full" else 1)
+        pairs = [(design, seed) for design in designs for seed in seeds]
+        return [Draw(arm, len(earlier) + i, stage, generation, design, seed) for i, (design, seed) in enumerate(pairs)]
 
-def _short(study: Study, arm: str, generation: int, earlier: Sequence[Entry], screen: Screen | None) -> list[Design]:
-    count = study.budget.population
-    known = {key_of(draw.design) for draw, _ in earlier}
-    rng = stream(study.file.seed, f"search {arm}", generation)
-    if arm == "random":
-        return uniformly(study.space, count, known, rng)
-    if generation == 0 and study.budget.screen and screen is not None:
-        found = screened(study, screen, count, stream(study.file.seed, "screen"))
-        known |= {key_of(design) for design in found}
-        return found + uniformly(study.space, count - len(found), known, rng)
-    history = [(draw.design, result) for draw, result in earlier if result is not None]
-    return by_sampler(study, history, count, known, rng, hopeless(study, screen))
+    def _short(self, arm: str, generation: int, earlier: Sequence[Entry]) -> list[Design]:
+        study, count = self.study, self.study.budget.population
+        known = {key_of(draw.design) for draw, _ in earlier}
+        rng = stream(study.file.seed, f"search {arm}", generation)
+        if arm == "random":
+            return uniformly(study.space, count, known, rng)
+        if generation == 0:
+            found: list[Design] = []
+            if study.budget.screen and self.screen is not None:
+                found = screened(study, self.screen, count, stream(study.file.seed, "screen"))
+            known |= {key_of(design) for design in found}
+            return found + uniformly(study.space, count - len(found), known, rng)
+        history = [(draw.design, result) for draw, result in earlier if result is not None]
+        return by_sampler(study, history, count, known, rng, hopeless(study, self.screen))
 
 
 def survivors(study: Study, entries: Sequence[Entry]) -> list[Design]:

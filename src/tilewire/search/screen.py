@@ -74,13 +74,17 @@ def _losses(study: Study, found: Mapping[str, NDArray[np.float64]], n: int) -> N
 
 def screen_of(study: Study) -> Screen | None:
     """The screen of a study; None where no arithmetic answers for its designs: the first generation is then uniform."""
+    from tilewire.cascade_recipe import CascadeRecipe
     from tilewire.errors import TilewireError
     from tilewire.run import prepare_data
+    from tilewire.search.stream_screen import StreamScreen
     from tilewire.search.tile_screen import TileScreen
 
     if not study.budget.screen:
         return None
     recipe = study.configured({}, {})
+    if isinstance(recipe, CascadeRecipe):
+        return StreamScreen(study, recipe)
     if recipe.budget.kind != "hop-profile" or not isinstance(recipe.hardware, dict):
         return None
     try:

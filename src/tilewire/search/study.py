@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
+from tilewire.cascade_recipe import CascadeRecipe, is_cascade, load_cascade
 from tilewire.config import Recipe, load_recipe
 from tilewire.design import Design, Range, Space, settings_of
 from tilewire.errors import ConfigError, Fault, TilewireError, nearest
@@ -127,9 +128,10 @@ class Study:
         """Settings of the base recipe that make this design; later ones override earlier ones."""
         return settings_of({**self.file.settings, **design, **extra})
 
-    def configured(self, design: Design, extra: Mapping[str, Any]) -> Recipe:
+    def configured(self, design: Design, extra: Mapping[str, Any]) -> Recipe | CascadeRecipe:
         """The recipe of a design. Raises `ConfigError` if it is none."""
-        return load_recipe(self.recipe, self.settings(design, extra))
+        settings = self.settings(design, extra)
+        return load_cascade(self.recipe, settings) if is_cascade(self.recipe) else load_recipe(self.recipe, settings)
 
 
 def load_study(path: Path) -> Study:

@@ -112,7 +112,8 @@ class TileScreen:
         }
         found = estimate(
             geometry, density, RATE, self.steps, neurons_per_tile=s, technology=fabric.technology, names=self.names,
-            input_rows=RATE * self.channels, input_tiles=max(int(grid.inputs.sum()), 1), **widths,
+            input_rows=RATE * self.channels, input_tiles=max(int(grid.inputs.sum()), 1),
+            router=widths.get("router"), tile_in=widths.get("tile_in"), tile_out=widths.get("tile_out"),
         )  # fmt: skip
         columns_found = {name: np.asarray(values, np.float64) for name, values in found.items() if values is not None}
         reached = reach(density, geometry, grid.inputs, grid.outputs)

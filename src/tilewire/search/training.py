@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tilewire.cascade_recipe import CascadeRecipe
+from tilewire.cascade_run import execute_cascade
 from tilewire.errors import TrainingError, UsageError
 from tilewire.run import Interrupted, Silent, execute
 from tilewire.search.plan import Draw, Result
@@ -94,6 +96,8 @@ def trained(study: Study, folder: Path, stop: Callable[[], bool]) -> Callable[[D
         if watch.behind is not None:  # stopped before, but its worker did not live to say so
             return _stopped(watch, study)
         try:
+            if isinstance(recipe, CascadeRecipe):
+                return judged(study, execute_cascade(recipe, folder_of(folder, draw)))
             evaluation = execute(recipe, folder_of(folder, draw), watch)
         except Interrupted:
             if watch.behind is None:

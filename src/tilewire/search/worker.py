@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from tilewire.search.ledger import Ledger
-from tilewire.search.plan import ARMS, Draw, Entry, Result, due, finished
+from tilewire.search.plan import ARMS, Draw, Entry, Plan, Result
 from tilewire.search.screen import Screen
 from tilewire.search.study import Study
 
@@ -25,9 +25,10 @@ def work(
     report: Callable[[Draw, Result | None], None] | None = None,
 ) -> None:
     """Work until nothing is left to do. Raises whatever the evaluation raises; the draw is then free for the next worker."""
+    plan = Plan(study, screen)
     while True:
         with ledger.exclusive():
-            draw, done = _next(study, ledger, screen)
+            draw, done = _next(plan, ledger)
             rivals = _rivals(ledger.entries(draw.arm), draw.generation) if draw else []
         if draw is None:
             if done:
@@ -43,17 +44,17 @@ def work(
             report(draw, result)
 
 
-def _next(study: Study, ledger: Ledger, screen: Screen | None) -> tuple[Draw | None, bool]:
+def _next(plan: Plan, ledger: Ledger) -> tuple[Draw | None, bool]:
     """A draw to work on, if any, and whether all arms are done."""
     done = True
     for arm in ARMS:
         entries = ledger.entries(arm)
-        for draw in due(study, arm, entries, screen):
+        for draw in plan.due(arm, entries):
             ledger.create(draw)
         taken = ledger.take(arm)
         if taken is not None:
             return taken, False
-        done = done and finished(study, arm, ledger.entries(arm), screen)
+        done = done and plan.finished(arm, ledger.entries(arm))
     return None, done
 
 
