@@ -29,6 +29,7 @@ ROUNDS = 64  # such annealings at most
 TABLE = 1 << 27  # entries of a gain table that annealing may hold
 NATIVE_RATE = 120_000  # edge ends per second of budget up to which Mt-KaHyPar is fast enough to start from
 SEARCH_SECONDS, PROOF_SECONDS = 5.0, 300.0
+OWN_SHARE = 0.8  # of the time for a proof goes to a certificate, the rest to a solver if none was found
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,8 +38,8 @@ class Partition:
 
     ``parts`` int32 [neurons]; ``cut`` = directed synapses between parts; ``cost`` = value of the objective; ``lower_bound`` on the cut,
     0 if none was asked for; ``status`` "optimal" if the bound reaches the cut, else "feasible"; ``proof`` "certificate" if
-    `partition_verify.verify` accepted ``certificate`` (plain data) as showing it, else None; ``notes`` name solvers that failed and were
-    replaced.
+    `partition_verify.verify` accepted ``certificate`` (plain data) as showing it, "solver" if no certificate was found in time but HiGHS
+    says so, else None; ``notes`` name solvers that failed and were replaced.
     """
 
     parts: Ints
@@ -246,21 +247,37 @@ def split(
 
 
 def _proved(task: _Task, found: Partition, seconds: float) -> Partition:
+    """The partition with a certificate, else with the word of a solver, else with the bound that was shown."""
     from tilewire.mapping.partition_exact import LARGEST, prove
     from tilewire.mapping.partition_verify import verify
 
     if task.n > LARGEST:
         return replace(found, notes=(*found.notes, f"no proof was tried: {task.n} neurons, at most {LARGEST}"))
+    began = time.monotonic()
     weight = np.zeros((task.n, task.n), np.int64)
     np.add.at(weight, (task.source, task.target), 1)
-    outcome = prove(weight + weight.T, task.sizes, found.cut, seconds)
+    weight += weight.T
+    outcome = prove(weight, task.sizes, found.cut, OWN_SHARE * seconds)
     if outcome.better is not None:
         cut = task.cut(outcome.better)
         found = replace(found, parts=outcome.better, cut=cut, cost=float(cut))
-    if outcome.document is None:
+    if outcome.document is not None:
+        pairs = list(zip(task.source.tolist(), task.target.tolist(), strict=True))
+        bound = min(verify(pairs, task.sizes.tolist(), outcome.document), found.cut)
+        found = replace(found, lower_bound=bound, certificate=outcome.document)
+        if bound >= found.cut:
+            return replace(found, status="optimal", proof="certificate")
+    return _asked_solver(task, weight, found, seconds - (time.monotonic() - began))
+
+
+def _asked_solver(task: _Task, weight: Longs, found: Partition, seconds: float) -> Partition:
+    """The partition as optimal if HiGHS says so within ``seconds``; a note if HiGHS fails."""
+    from tilewire.mapping.partition_solver import LARGEST, no_smaller_cut
+
+    if task.n > LARGEST or seconds <= 0:
         return found
-    pairs = list(zip(task.source.tolist(), task.target.tolist(), strict=True))
-    bound = min(verify(pairs, task.sizes.tolist(), outcome.document), found.cut)
-    optimal = bound >= found.cut
-    status, proof = ("optimal", "certificate") if optimal else ("feasible", None)
-    return replace(found, lower_bound=bound, certificate=outcome.document, status=status, proof=proof)
+    try:
+        proved = no_smaller_cut(weight, task.sizes, found.cut, seconds)
+    except NativeError as error:
+        return replace(found, notes=(*found.notes, f"no proof by solver: {error.message}"))
+    return replace(found, status="optimal", proof="solver", lower_bound=found.cut) if proved else found
