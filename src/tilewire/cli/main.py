@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from tilewire import __version__
-from tilewire.cli import benching, comparing, costing, data, hardware, mapping, running, sweeping, topologies
+from tilewire.cli import benching, comparing, costing, data, hardware, mapping, running, searching, sweeping, topologies
 from tilewire.cli.output import INTERNAL, INTERRUPTED, OK, emit, log
 from tilewire.errors import ConfigError, TilewireError
 
@@ -33,6 +33,7 @@ for verb in (
     mapping.partition,
     costing.cost,
     sweeping.sweep,
+    searching.search,
     comparing.compare,
     topologies.rank,
     topologies.sparsify,
