@@ -18,7 +18,7 @@ from tilewire.kernels.blocks import DEAD, Blocks
 from tilewire.mapping.budget import Bulk
 from tilewire.mapping.budgets import BUDGETS, build_budget, build_placed, trees_of
 from tilewire.mapping.check import check_mapping
-from tilewire.mapping.memory_budget import DeviceMemory
+from tilewire.mapping.memory_budget import DeviceMemory, NegotiatedMemoryState
 from tilewire.mapping.one_turn import route_one_turn
 from tilewire.mapping.placed_budget import tile_of_groups
 from tilewire.mapping.smallest_chip import SmallestChip
@@ -125,6 +125,11 @@ class Walk:
             profile = moved(quotas, prices_in(state), memory.budget.devices - memory.devices, 0.5)
             assert np.all((profile >= 0) & (profile <= 1))
             quotas.move(profile)
+        for part in parts_of(state):
+            if isinstance(part, NegotiatedMemoryState) and self.rng.random() < 0.2:
+                devices = part.devices
+                assert part.repack(self.rng) == devices - part.devices >= 0
+                self.check()
         before = int((self.table.tile != DEAD).sum())
         done = self.rewiring.step(self.weight, self.rng, self.rng)
         changed = np.union1d(done.killed, done.born)

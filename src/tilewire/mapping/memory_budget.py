@@ -15,6 +15,7 @@ from tilewire.errors import BudgetError
 from tilewire.hardware.fabric import TileFabric
 from tilewire.mapping.budget import BudgetState, Excess
 from tilewire.mapping.forest import Forest
+from tilewire.mapping.negotiated import Effort, negotiate
 from tilewire.mapping.one_turn_fill import fill_one_turn
 from tilewire.mapping.port_loads import PortLoads
 from tilewire.mapping.smallest_chip import SmallestChip
@@ -23,6 +24,7 @@ from tilewire.mapping.trees import Trees
 Ints = NDArray[np.int32]
 Arrays = Mapping[str, NDArray[Any]]
 PATIENCE = 32  # draws per wanted branch before a refill of grown trees gives up for this time
+REPACK = Effort(rounds=30, patience=10)
 RAISES = ((), (1,), (2,), (1, 2), (0,), (0, 1), (0, 2), (0, 1, 2))
 """Which link classes a new path may widen, in the order they are tried: none, tile inputs, tile outputs, then routers."""
 
@@ -285,6 +287,30 @@ class NegotiatedMemoryState(_Widths):
                 added.append(key)
         found = np.array(added, np.int64)
         return Connectivity.of(found // tiles, found % tiles, neurons, tiles)
+
+    def repack(self, rng: np.random.Generator) -> int:
+        """Route all nets again inside narrower ports as long as that saves devices, the dearest class first; the devices saved.
+
+        Branches stay the same, and the trees that stand are kept unless a whole routing was found.
+        """
+        fabric, start = self.budget.fabric, self.devices
+        branches, trees, narrower = self.forest.branches(), self.forest.trees(), True
+        while narrower:
+            narrower = False
+            one = np.eye(self.chip.n_classes, dtype=np.int32)
+            widths = [np.maximum(self.width - step, 0) for step in one]
+            for width in sorted(widths, key=self.chip.devices):
+                if narrower or self.chip.devices(width) >= self.devices:
+                    break
+                room = np.minimum(self.capacity, self.chip.closed(width)[self.chip.class_of]).astype(np.int32)
+                found = negotiate(
+                    fabric, branches, self.budget.tile_of, capacity=room, effort=REPACK, rng=rng, warm=trees
+                )
+                if not found.overuse:
+                    trees, narrower = found.trees, True
+                    self.forest.plant(trees)
+                    self._changed()
+        return start - self.devices
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """The trees, which the branches alone do not determine."""

@@ -34,8 +34,10 @@ class LearnedSplit:
     per device or stands at a bound. The gain is a running mean (``memory`` of it kept) over ``pool`` branches a class, drawn
     uniformly: a branch gets a trial slot of zero weight whether or not it lives, so its gradient is that of the branch. Norms, not
     their squares: Adam takes steps of given size, and squares follow single outliers.
-    The memory budget itself is never touched: quotas only decide who may ask for its devices. Own method; the exchange of densities
-    by gradient follows RigL (Evci et al. 2020), prices are ours. Raises `UsageError` for a ``step`` <= 0 or a ``memory`` outside 0..1.
+    The limit itself is never touched: quotas only decide who may ask for devices. Before each move grown trees are routed again inside
+    narrower ports where that saves devices, since what a class gave up is otherwise still held by single full ports. Own method; the
+    exchange of densities by gradient follows RigL (Evci et al. 2020), prices are ours. Raises `UsageError` for a ``step`` <= 0 or a
+    ``memory`` outside 0..1.
     """
 
     step: float = 0.1
@@ -52,6 +54,8 @@ class LearnedSplit:
     def move(self, state: BudgetState, score: Score, rng: np.random.Generator, group_at: NDArray[np.integer]) -> None:
         """Measure gains and move the quotas that ``state`` holds. ``score`` knows groups: ``group_at`` [tiles] is the one on each tile."""
         quotas, memory = split_parts(state)
+        if isinstance(memory, NegotiatedMemoryState):
+            memory.repack(rng)
         gain = self._measured(quotas, score, rng, group_at)
         quotas.gain = gain if not quotas.gain.any() else self.memory * quotas.gain + (1 - self.memory) * gain
         quotas.move(moved(quotas, prices_in(state), memory.budget.devices - memory.devices, self.step))
@@ -122,7 +126,8 @@ def moved(quotas: MovableProfileState, prices: Floats, slack: int, step: float) 
         middle = (low + high) / 2
         cost = float(prices @ (places * np.clip(np.exp(middle) * wish, least, 1.0)))
         low, high = (middle, high) if cost <= spend else (low, middle)
-    return np.clip(np.exp(low) * wish, least, 1.0)
+    profile: Floats = np.clip(np.exp(low) * wish, least, 1.0)
+    return profile
 
 
 def surplus(

@@ -134,7 +134,7 @@ def _restarted(
     fabric: TileFabric, budget: Placed, state: PlacedState, branches: Connectivity, placement: Ints, rng: np.random.Generator
 ) -> Iterator[PlacedState]:  # fmt: skip
     """States of the same branches at another placement: as the budget starts it, then with negotiated trees; those that hold."""
-    arrays = state.arrays() | {"placement": placement}
+    arrays: dict[str, NDArray[Any]] = {**state.arrays(), "placement": placement}
     prefix = next((name.removesuffix("tree_ptr") for name in arrays if name.endswith("tree_ptr")), None)
     if prefix is None:
         yield from _held(budget, branches, arrays)
@@ -147,8 +147,8 @@ def _restarted(
     )
     found = negotiate(fabric, moved, placement[budget.group_of], capacity=capacity, effort=ROUTE, rng=rng)
     if not found.overuse:
-        trees = {prefix + "tree_ptr": found.trees.ptr, prefix + "tree_link": found.trees.link}
-        yield from _held(budget, branches, without | trees)
+        trees: dict[str, NDArray[Any]] = {prefix + "tree_ptr": found.trees.ptr, prefix + "tree_link": found.trees.link}
+        yield from _held(budget, branches, {**without, **trees})
 
 
 def _held(budget: Placed, branches: Connectivity, arrays: dict[str, NDArray[Any]]) -> Iterator[PlacedState]:
@@ -165,7 +165,8 @@ def _paid(memory: NegotiatedMemoryState) -> Ints:
     """Channels per link that the memory limit pays for, raised evenly, int32 [links]."""
     chip = memory.chip
     wide = chip.roomy(np.zeros(chip.n_classes, np.int32), memory.budget.devices)
-    return np.minimum(memory.capacity, wide[chip.class_of]).astype(np.int32)
+    paid: Ints = np.minimum(memory.capacity, wide[chip.class_of]).astype(np.int32)
+    return paid
 
 
 def _swap_gains(
