@@ -7,8 +7,14 @@ import pytest
 
 from tilewire.cli.main import main
 from tilewire.config import load_recipe
+from tilewire.cost.streaming import TECHNOLOGY, objectives
+from tilewire.hardware.streaming import StreamingAccelerator
+from tilewire.hardware.technology_file import load_technology
 from tilewire.mapping.archive import read_arrays
+from tilewire.mapping.streaming import sized
+from tilewire.mapping.streaming_network import streaming_network
 from tilewire.run import execute
+from tilewire.topology.table import TOPOLOGIES
 
 MESH = {"family": "mesh", "grid": [2, 3], "neurons_per_tile": 4, "channels": {"router": 12, "tile_in": 20}}
 
@@ -130,3 +136,26 @@ def test_wrong_calls_name_the_fix(finished, call, tmp_path):
     found, _, err = call("cost", tmp_path / "empty")
     assert found == 1
     assert "no run here" in err
+
+
+def test_a_network_on_an_accelerator(call, tmp_path):
+    """Its objectives hold the counts they came from, so that another technology prices them again."""
+    accelerator = StreamingAccelerator(2, 8, 8, 8, 8, 8, 0, 5e8, "crossbar")
+    network = streaming_network([TOPOLOGIES["butterfly"](16, 16, radix=4)])
+    own = load_technology(TECHNOLOGY)
+    priced = objectives(sized(accelerator, network), network, own)
+    rows = {name: one.summary() for name, one in priced.items()}
+    rows["test_accuracy"] = {"value": 0.9, "unit": "share", "sense": "maximise", "source": "test split"}
+    (tmp_path / "evaluation.json").write_text(json.dumps({"kind": "cascade", "objectives": rows}, default=float))
+    (tmp_path / "config.yaml").write_text(f"kind: cascade\ntechnology: {TECHNOLOGY}\n")
+    found = json.loads(call("cost", tmp_path, "--json")[1])
+    assert found["technology"]["name"] == TECHNOLOGY
+    for name, one in priced.items():
+        assert found["objectives"][name]["value"] == pytest.approx(one.value), name
+    (tmp_path / "mine.yaml").write_text(
+        f"name: mine\nextends: {TECHNOLOGY}\nconstants:\n  sram_area: {{value: 1 mm2, source: x}}\n"
+    )
+    dear = json.loads(call("cost", tmp_path, "--technology", tmp_path / "mine.yaml", "--json")[1])
+    assert dear["objectives"]["area_mm2"]["value"] > found["objectives"]["area_mm2"]["value"]
+    assert "constants, SI" in call("cost", tmp_path, "--explain", "area_mm2")[1]
+    assert call("cost", tmp_path, "--weight-bits", 4)[0] == 2

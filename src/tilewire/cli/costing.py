@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -36,46 +36,78 @@ def cost(
     json: Json = False,
 ) -> None:
     """Objectives of a run or a mapping under a technology, with bands; a missing constant is named, never guessed."""
-    from tilewire.cost.activity import chip_counts
-    from tilewire.cost.table import NOTHING, price_design
     from tilewire.hardware.technology_file import load_technology
 
-    fabric, counts, told = _of_run(design) if design.is_dir() else _of_mapping(design, hardware, steps)
-    if weight_bits is not None:
-        counts |= chip_counts(fabric, weight_bits)
-    known = load_technology(technology) if technology else fabric.technology or NOTHING
-    priced = price_design(counts, known)
-    told = {name: entry for name, entry in told.items() if name not in priced}
+    found = _of_run(design, weight_bits) if design.is_dir() else _of_mapping(design, hardware, steps, weight_bits)
+    known = load_technology(technology) if technology else found.technology
+    priced = found.price(found.counts, known)
+    told = {name: entry for name, entry in found.told.items() if name not in priced}
     if explain is not None:
         return _explain(explain, priced, told, known, json)
     if json:
-        return emit(_summary(known, counts, priced, told))
+        return emit(_summary(known, found.counts, priced, told))
     return _show(known, priced, told)
 
 
-def _of_run(folder: Path) -> tuple[TileFabric, dict[str, Any], dict[str, Any]]:
-    """Chip, counts and further objectives of a run folder."""
+@dataclass(frozen=True)
+class _Design:
+    """Counts of a design, how they are priced, its own technology, and figures that were told along with them."""
+
+    counts: dict[str, Any]
+    price: Callable[[dict[str, Any], Technology], dict[str, Objective]]
+    technology: Technology
+    told: dict[str, Any]
+
+
+def _of_run(folder: Path, weight_bits: int | None) -> _Design:
     from tilewire.cost.design_counts import counts_of_mapping, stored_counts
     from tilewire.mapping.routing import load_mapping
     from tilewire.report.run_folder import at, read_run
 
     run = read_run(folder)
-    if run.fabric is None:
-        raise RunError("; ".join(run.notes), where=str(folder), hint="the folder that `tilewire run` wrote")
     entries = at(run.evaluation, "objectives")
     told = {n: e for n, e in entries.items() if isinstance(e, Mapping)} if isinstance(entries, Mapping) else {}
+    if at(run.evaluation, "kind") == "cascade":
+        return _of_cascade(folder, told, at(run.config, "technology"), weight_bits)
+    if run.fabric is None:
+        raise RunError("; ".join(run.notes), where=str(folder), hint="the folder that `tilewire run` wrote")
     counts = stored_counts(run.evaluation)
     if not counts:  # a run that was never simulated: its trees and rates are there all the same
         steps = at(run.evaluation, "data", "steps")
         mapping, nets = load_mapping(folder / "mapping.npz", run.fabric)
         counts = counts_of_mapping(run.fabric, mapping, nets, steps=steps if isinstance(steps, int) else None)
-    return run.fabric, counts, told
+    return _on_tiles(run.fabric, counts, told, weight_bits)
 
 
-def _of_mapping(
-    path: Path, hardware: str | None, steps: int | None
-) -> tuple[TileFabric, dict[str, Any], dict[str, Any]]:
-    """Chip and counts of a mapping file."""
+def _on_tiles(fabric: TileFabric, counts: dict[str, Any], told: dict[str, Any], weight_bits: int | None) -> _Design:
+    from tilewire.cost.activity import chip_counts
+    from tilewire.cost.table import NOTHING, price_design
+
+    chip = chip_counts(fabric, weight_bits) if weight_bits is not None else {}
+    return _Design(counts | chip, price_design, fabric.technology or NOTHING, told)
+
+
+def _of_cascade(folder: Path, told: dict[str, Any], technology: object, weight_bits: int | None) -> _Design:
+    """A network on a streaming accelerator: its objectives hold the counts that they were priced from."""
+    from tilewire.cost import streaming
+    from tilewire.cost.design_counts import stored_counts
+    from tilewire.cost.objective import objective
+    from tilewire.hardware.technology_file import load_technology
+
+    if weight_bits is not None:
+        raise UsageError(
+            "the bits of a weight belong to an accelerator", hint="--set accelerator.weight_bits=8 of a run"
+        )
+    counts: dict[str, Any] = {}
+    for entry in told.values():
+        counts |= stored_counts({"cost": {"counts": entry.get("counts")}})
+    known = load_technology(technology if isinstance(technology, str) else streaming.TECHNOLOGY, beside=folder)
+    return _Design(
+        counts, lambda n, at: {name: objective(p, n, at) for name, p in streaming.PRICES.items()}, known, told
+    )
+
+
+def _of_mapping(path: Path, hardware: str | None, steps: int | None, weight_bits: int | None) -> _Design:
     from tilewire.cost.design_counts import counts_of_mapping
     from tilewire.hardware.description import load_hardware
     from tilewire.mapping.routing import load_mapping
@@ -84,8 +116,7 @@ def _of_mapping(
         raise UsageError("a mapping needs its chip", where=str(path), hint="--hardware chip.yaml, or a run folder")
     fabric = load_hardware(hardware)
     mapping, nets = load_mapping(path, fabric)
-    told = {"verdict": {"value": None, "unit": "", "sense": "report", "source": mapping.verdict}}
-    return fabric, counts_of_mapping(fabric, mapping, nets, steps=steps), {} if mapping.verdict == "fits" else told
+    return _on_tiles(fabric, counts_of_mapping(fabric, mapping, nets, steps=steps), {}, weight_bits)
 
 
 def _summary(
