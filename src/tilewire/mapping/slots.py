@@ -43,26 +43,33 @@ class Plan(NamedTuple):
 
 
 @njit(cache=True)
-def _words(source: Longs, target: Longs, shared: Longs) -> None:
-    """Words of every (PE, bank), int64 [pes, banks]."""
-    pes, banks = shared.shape
+def _loads(source: Longs, target: Longs, pes: int, banks: int, columns: int) -> tuple[int, int, int]:
+    shared = np.zeros((pes, banks), np.int64)
     for edge in range(source.size):
         shared[target[edge] % pes, source[edge] % banks] += 1
+    bank = np.zeros(banks, np.int64)
+    bound = pairs = distance = 0
+    for p in range(pes):
+        words = 0
+        for b in range(banks):
+            if shared[p, b]:
+                pairs += 1
+                words += shared[p, b]
+                bank[b] += shared[p, b]
+                distance += shared[p, b] * (abs(p // columns - b // columns) + abs(p % columns - b % columns))
+        bound = max(bound, words)
+    return max(bound, bank.max()), pairs, distance
 
 
 def loads(stage: WordStage, pes: int, banks: int) -> Loads:
     """Loads of a stage on Q PEs and B banks; bank and PE of equal number stand at one place of the floor plan."""
-    shared = np.zeros((pes, banks), np.int64)
-    _words(stage.source, stage.target, shared)
-    down, right = np.divmod(np.arange(max(pes, banks)), grid_of(max(pes, banks))[1])
-    away = np.abs(down[:pes, None] - down[:banks]) + np.abs(right[:pes, None] - right[:banks])
-    bound = max(shared.sum(axis=1).max(), shared.sum(axis=0).max())
-    return Loads(int(bound), int(np.count_nonzero(shared)), int((shared * away).sum()))
+    return Loads(*_loads(stage.source, stage.target, pes, banks, grid_of(max(pes, banks))[1]))
 
 
-def _ranked(stage: WordStage, order: int, pes: int, banks: int, ports: int) -> Longs:
-    """Edges output by output, the inputs of each in a regular order."""
-    i, j, columns = stage.target, stage.source, grid_of(ports)[1]
+def _ranked(stage: WordStage, order: int, pes: int, banks: int, ports: int, outputs: int) -> Longs:
+    """Edges of the first ``outputs`` outputs one by one, the inputs of each in a regular order."""
+    edges, columns = stage.ptr[outputs], grid_of(ports)[1]
+    i, j = stage.target[:edges], stage.source[:edges]
     pe, bank = i % pes, j % banks
     if order == 0:
         key = (j - i) % stage.n_in
@@ -172,11 +179,15 @@ def _coloured(pe: Longs, bank: Longs, pes: int, banks: int, colours: int, slot: 
 def _ordered(stage: WordStage, switch: str, pes: int, banks: int, slot: Longs, enough: int) -> int:
     """Write the best regular order, that of fewest blocked slots; returns how many, counted up to ``enough``."""
     ports, best = switch_ports(switch, pes, banks), enough + 1
+    columns = grid_of(ports)[1]
     for order in (*_ORDERS, 3) if switch == MESH else _ORDERS:
-        trial = np.empty_like(slot)
-        ranked = _ranked(stage, order, pes, banks, ports)
-        columns = grid_of(ports)[1]
-        blocked = _regular(stage.ptr, stage.source, ranked, pes, banks, ports, columns, _WIRES[switch], enough, trial)
+        trial, blocked = np.empty_like(slot), 0
+        for outputs in (min(pes, stage.n_out), stage.n_out):  # the first row tells most of those apart that do not pass
+            ranked = _ranked(stage, order, pes, banks, ports, outputs)
+            ptr = stage.ptr[: outputs + 1]
+            blocked = _regular(ptr, stage.source, ranked, pes, banks, ports, columns, _WIRES[switch], enough, trial)
+            if blocked == enough:
+                break
         if blocked < best:
             best, slot[:] = blocked, trial
         if not blocked:
@@ -184,14 +195,14 @@ def _ordered(stage: WordStage, switch: str, pes: int, banks: int, slot: Longs, e
     return best
 
 
-def plan(stage: WordStage, switch: str, pes: int, banks: int) -> Plan:
-    """Figures of `schedule` without a schedule where none is needed; ``blocked`` is 1 for one or more."""
-    return _chosen(stage, switch, pes, banks, np.empty(stage.edges, np.int64), 1)
+def plan(stage: WordStage, switch: str, pes: int, banks: int, bound: int = 0) -> Plan:
+    """Figures of `schedule` without a schedule where none is needed; ``blocked`` is 1 for one or more. ``bound``: D, if known."""
+    return _chosen(stage, switch, pes, banks, np.empty(stage.edges, np.int64), 1, bound)
 
 
-def _chosen(stage: WordStage, switch: str, pes: int, banks: int, slot: Longs, enough: int) -> Plan:
+def _chosen(stage: WordStage, switch: str, pes: int, banks: int, slot: Longs, enough: int, bound: int = 0) -> Plan:
     """A regular order where the switch carries it and, for one that carries all permutations, D slots suffice; else the colouring."""
-    bound = loads(stage, pes, banks).bound
+    bound = bound or loads(stage, pes, banks).bound
     regular = int(np.maximum.reduceat(np.diff(stage.ptr), np.arange(0, stage.n_out, pes)).sum())
     if switch in BLOCKING:
         return Plan(regular, True, _ordered(stage, switch, pes, banks, slot, enough))

@@ -63,13 +63,14 @@ def stage_plans(network: StreamingNetwork, switch: str, pes: int, banks: int) ->
 
 
 def _stage_plan(stage: WordStage, switch: str, pes: int, banks: int, latency: int) -> StagePlan:
-    chosen = plan(stage, switch, pes, banks)
+    load = loads(stage, pes, banks)
+    chosen = plan(stage, switch, pes, banks, load.bound)
     rows = -(-stage.n_out // pes)
     stored = stage.stored and switch != FIXED
     route = chosen.slots * benes_bits(switch_ports(switch, pes, banks)) if switch == BENES and not chosen.regular else 0
     index = (stage.n_in - 1).bit_length() + (rows - 1).bit_length() if stored else 0
     write, words = -(-stage.n_out // min(pes, banks)), -(-stage.n_in // banks)
-    return StagePlan(chosen, loads(stage, pes, banks), rows, write, words, index, route, latency)
+    return StagePlan(chosen, load, rows, write, words, index, route, latency)
 
 
 @njit(cache=True)
