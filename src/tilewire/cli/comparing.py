@@ -1,4 +1,4 @@
-"""``tilewire compare``."""
+"""``tilewire compare`` and ``tilewire verdicts``."""
 
 from __future__ import annotations
 
@@ -43,3 +43,29 @@ def compare(
         emit({"folder": str(folder), "complete": complete})
     else:
         log(f"{'complete' if complete else 'time is up, the same command continues'}: {folder}")
+
+
+def verdicts(
+    folders: Annotated[list[Path], typer.Argument(metavar="FOLDER...", help="Folders that `tilewire compare` wrote.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for the tables.")] = Path("verdicts"),
+    json: Json = False,
+) -> None:
+    """What comparisons say: accuracies with intervals, best topologies, correlations of scores with accuracy. CSV and Markdown."""
+    from tilewire.checkpoint import replace_file
+    from tilewire.compare.tables import accuracy_tables, cell_results, cells_csv, trainings_csv
+    from tilewire.compare.verdicts import all_verdicts
+
+    results = [one for folder in folders for one in cell_results(folder)]
+    files = {
+        "trainings.csv": trainings_csv(folders),
+        "cells.csv": cells_csv(results),
+        "accuracy.md": accuracy_tables(results).encode(),
+        "verdicts.md": all_verdicts(results).encode(),
+    }
+    out.mkdir(parents=True, exist_ok=True)
+    for name, content in files.items():
+        replace_file(out / name, content)
+    if json:
+        emit({"folder": str(out), "cells": len(results), "files": sorted(files)})
+    else:
+        log(f"{len(results)} cells: {', '.join(str(out / name) for name in files)}")

@@ -35,6 +35,7 @@ for verb in (
     sweeping.sweep,
     searching.search,
     comparing.compare,
+    comparing.verdicts,
     topologies.rank,
     topologies.sparsify,
     running.report,

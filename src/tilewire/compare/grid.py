@@ -15,6 +15,7 @@ from tilewire.classify import FitConfig
 from tilewire.data.arrays import ArrayData, load_arrays
 from tilewire.errors import ConfigError, Fault, TilewireError
 from tilewire.nn.initialise_sparse import LAWS
+from tilewire.nn.rank import rank
 from tilewire.streams import stream
 from tilewire.topology.at_depth import at_depth
 from tilewire.topology.dense import FAMILY as DENSE
@@ -38,7 +39,10 @@ class TaskConfig(Record):
 
 
 class ContestantConfig(Record):
-    """A family, the options that every member of this contestant has, and its depths if they are not those of the grid."""
+    """A family, the options that every member of this contestant has, and its depths if they are not those of the grid.
+
+    Family `rank` is the design that `tilewire.nn.rank.rank` returns for the budget; it fills as much of it as it likes.
+    """
 
     family: str
     options: dict[str, int | float] = Field(default={})
@@ -81,7 +85,7 @@ class Cell:
         return f"{self.topology} {self.density:g} {self.depth} {self.law}"
 
 
-SMALL, FULL = "dense-small", "dense"
+SMALL, FULL, RANK = "dense-small", "dense", "rank"
 
 
 def load_comparison(path: Path) -> ComparisonGrid:
@@ -90,7 +94,7 @@ def load_comparison(path: Path) -> ComparisonGrid:
     faults = []
     for label, one in grid.topologies.items():
         try:
-            unknown = sorted(set(one.options) - set(family(one.family).options))
+            unknown = sorted(set(one.options) - set(() if one.family == RANK else family(one.family).options))
             faults += [Fault(str(path), f"topologies.{label}.options", f"unknown option '{name}'") for name in unknown]
         except TilewireError as error:
             faults.append(Fault(str(path), f"topologies.{label}", error.message))
@@ -156,10 +160,13 @@ def plan_of(grid: ComparisonGrid, cell: Cell, width: int, classes: int) -> list[
             budget = budget_of(a, b, density=cell.density)
         except TilewireError:
             return None  # below one edge per neuron
-        best = at_depth(one.family, a, b, budget, cell.depth, stream(0, "plan"), **one.options)
-        if best is None or best.weights < grid.fill * budget:
+        if one.family == RANK:
+            best: Topology | None = rank(a, b, budget, law=cell.law)[0].topology
+        else:
+            best = at_depth(one.family, a, b, budget, cell.depth, stream(0, "plan"), **one.options)
+        if best is None or (best.weights < grid.fill * budget and one.family != RANK):
             return None
-        found.append(LayerPlan(family(one.family), a, b, dict(best.options)))
+        found.append(LayerPlan(family(best.name), a, b, dict(best.options)))
     return found
 
 
