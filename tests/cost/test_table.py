@@ -204,3 +204,19 @@ def test_a_new_objective_is_one_line_of_the_table(designs, monkeypatch):
     priced = price_design(counted(designs["mesh"]), LOIHI)
     assert priced["energy_delay_js"].value == pytest.approx(priced["energy_j"].value * priced["latency_s"].value)
     assert "constant step_time" in price_design(counted(designs["mosaic"]))["energy_delay_js"].missing
+
+
+def test_a_mosaic_has_every_objective_once_its_constants_are_stated(designs):
+    whole = dataclasses.replace(LOIHI, name="mine", storage="devices", ports="channels", tiles="parallel")
+    priced = price_design(counted(designs["mosaic"]), whole)
+    assert all(one.missing == () and one.low <= one.value <= one.high for one in priced.values())
+    counts = counted(designs["mosaic"])
+    constants = {name: one.value for name, one in LOIHI.constants.items()}
+    assert priced["area_mm2"].value == pytest.approx(
+        1e6
+        * (
+            counts["memory_devices"] * constants["cell_area"]
+            + counts["routers"] * constants["router_area"]
+            + counts["neurons"] * constants["neuron_area"]
+        )
+    )

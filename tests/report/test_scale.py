@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tilewire.report.scale import MISSING, SHADES, number, percent, shade, shown, ticks
+from tilewire.report.scale import MISSING, SHADES, number, percent, prefixed, shade, shown, ticks
 
 
 @pytest.mark.parametrize(
@@ -46,3 +46,14 @@ def test_ticks_cover_the_range_in_even_steps(low: float, span: float, whole: boo
     assert marks[-1] >= low + span - slack
     assert all(b > a for a, b in itertools.pairwise(marks))
     assert not whole or all(mark == int(mark) for mark in marks)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (3.619e-4, "361.9 µs"), (0, "0 s"), (1e-3, "1 ms"), (0.9999, "999.9 ms"), (12.5, "12.5 s"), (2.5e-15, "2.5 fs"),
+        (4.2e-18, "0.0042 fs"), (-2e-9, "−2 ns"), (None, "–"), (float("nan"), "–"),
+    ],
+)  # fmt: skip
+def test_figures_with_a_prefix(value, text):
+    assert prefixed(value, "s") == text

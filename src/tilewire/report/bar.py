@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tilewire.report.markup import Markup, join, tag
-from tilewire.report.scale import percent, shown
+from tilewire.report.scale import percent, prefixed, shown
 
 PARTS = ("a", "b", "c", "d")  # colour classes of the parts of a bar
 
@@ -18,9 +18,10 @@ def share_bar(parts: Sequence[tuple[str, float]], unit: str, label: str) -> Mark
     bar, key, x = [], [], 0.0
     for i, (name, value) in enumerate(parts):
         colour, wide = f"part {PARTS[i % len(PARTS)]}", 100 * value / total
-        tip = f"{name}\n{unit}\t{shown(value)}"
+        value_text = prefixed(value, unit) if unit in ("s", "J", "W") else shown(value)
+        tip = f"{name}\n{unit}\t{value_text}"
         bar.append(tag("rect", x=x, y=0.0, width=max(wide - 0.4, 0.2), height=10.0, class_=colour, data_tip=tip))
-        share = f" {name} {shown(value)} ({percent(value / total, 0)})"
+        share = f" {name} {value_text} ({percent(value / total, 0)})"
         key.append(tag("span", tag("span", class_=f"swatch {colour}"), share))
         x += wide
     drawing = tag(

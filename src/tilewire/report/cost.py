@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from tilewire.report.bar import share_bar
-from tilewire.report.markup import Markup, card, join, table, tag
+from tilewire.report.markup import Markup, card, figure, join, table, tag
 from tilewire.report.run_folder import RunFolder, at
-from tilewire.report.scale import number, shown
+from tilewire.report.scale import number, prefixed, shown
 
 ENERGY = ("routing", "synapses", "neurons", "static")
 AREA = ("memory", "routers", "neurons")
@@ -33,7 +33,7 @@ def cost_card(run: RunFolder) -> list[Markup]:
     if not isinstance(technology, str):
         return []
     rows = [_row(run, name) for name in (*COUNTED, *PRICED) if at(run.evaluation, "objectives", name) is not None]
-    columns = ("per inference", "value", "low", "high", "unit")
+    columns = ("figure", "value", "low", "high")
     note = join([f"Technology {technology}. ", str(at(run.evaluation, "cost", "note") or "")])
     bars = [
         _split(run, "energy_{}_j", ENERGY, "J", "Energy by component"),
@@ -42,11 +42,18 @@ def cost_card(run: RunFolder) -> list[Markup]:
     return [card("Cost", table(columns, rows, (1, 2, 3), "objectives"), *bars, _missing(run), note=note)]
 
 
+def _figure(value: object, unit: object) -> str:
+    """Seconds, joules and watts with a prefix; other units after the figure."""
+    if number(value) is None or unit in ("", None):
+        return shown(value)
+    return prefixed(value, str(unit)) if unit in ("s", "J", "W") else f"{shown(value)} {unit}"
+
+
 def _row(run: RunFolder, name: str) -> tuple[object, ...]:
     entry = at(run.evaluation, "objectives", name)
-    value, low, high = (at(entry, key) for key in ("value", "low", "high"))
+    value, low, high, unit = (at(entry, key) for key in ("value", "low", "high", "unit"))
     exact = low == value == high
-    return tag("code", name), shown(value), "" if exact else shown(low), "" if exact else shown(high), at(entry, "unit")
+    return tag("code", name), _figure(value, unit), *("" if exact else _figure(end, unit) for end in (low, high))
 
 
 def _split(run: RunFolder, name: str, parts: tuple[str, ...], unit: str, title: str) -> Markup:

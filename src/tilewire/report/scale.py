@@ -32,6 +32,15 @@ def shown(value: object, digits: int = 4) -> str:
     return f"{figure:.{digits - 1}e}".replace("e-0", "e-").replace("e+0", "e").replace("e+", "e").replace("-", "−")
 
 
+def prefixed(value: object, unit: str, digits: int = 4) -> str:
+    """A figure in a unit that takes prefixes: 3.619e-4, "s" -> "361.9 µs"."""
+    figure = number(value)
+    if figure is None:
+        return MISSING
+    step = 0 if figure == 0 else min(max(math.floor(math.log10(abs(figure)) / 3 + 1e-12), -5), 0)
+    return f"{shown(figure / 1000.0**step, digits)} {('', 'm', 'µ', 'n', 'p', 'f')[-step]}{unit}"
+
+
 def percent(value: object, decimals: int = 1) -> str:
     """A share in percent."""
     share = number(value)
