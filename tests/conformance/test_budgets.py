@@ -61,7 +61,7 @@ def build(case: str, router: str, fabric: TileFabric, rng: np.random.Generator):
     profile = {d: float(rng.random()) for d in fabric.hop_classes if rng.random() < 0.8}
     sized = ("chip", "sized")[int(rng.integers(2))]
     floor = SmallestChip(fabric, sized == "sized").floor()
-    memory = {"kind": "memory", "devices": int(floor * rng.uniform(1, 4)), "tile_out": sized}
+    memory = {"kind": "memory", "devices": int(floor * (1 + rng.exponential(0.7))), "tile_out": sized}
     fan = {"kind": "fan", "fan_in": int(rng.integers(0, 6)), "fan_out": 2}
     options = {"router": router, "profile": profile, "branches": int(rng.integers(1, 40))} | fan
     parts = {
@@ -141,7 +141,7 @@ class Walk:
         assert not self.moments[changed].any()
         assert not self.weight[~live].any()
         self.moments[live] += self.weight[live]
-        if self.case.startswith("placed") and self.rng.random() < 0.2:
+        if self.case.startswith("placed") and self.rng.random() < 0.4:
             self.permute()
 
     def permute(self) -> None:
