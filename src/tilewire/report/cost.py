@@ -60,9 +60,7 @@ def _split(run: RunFolder, name: str, parts: tuple[str, ...], unit: str, title: 
     """Bar of the components, only if all of them are known."""
     found = [(part, number(at(run.evaluation, "objectives", name.format(part), "value"))) for part in parts]
     known = [(part, value) for part, value in found if value is not None and value >= 0]
-    return (
-        join([tag("p", title, class_="label"), share_bar(known, unit, title)]) if len(known) == len(parts) else Markup()
-    )
+    return figure(title, share_bar(known, unit, title)) if len(known) == len(parts) else Markup()
 
 
 def _missing(run: RunFolder) -> Markup:
