@@ -22,6 +22,7 @@ SCALE = 100_000  # largest weight of a certificate
 MOST_SINKS = 7
 OPERATIONS = 1e9  # of one exact pricing
 ROUNDS, CHUNK = 80, 20  # rounds of the ascent in all, and between attempts at a proof
+HOPELESS = 0.85  # share of the ratio wanted below which more rounds hardly ever close the rest
 START = 0.5  # power of the channels that divides a price at the start
 
 
@@ -142,7 +143,7 @@ def price_bound(
     Multiplicative weights (Plotkin, Shmoys, Tardos 1995) with the trees of `grow_tree` as the oracle, started from the prices of a failed
     negotiation; the best weights are then priced with exact least weight trees, so that the bound is rigorous whatever the ascent did.
     Every `CHUNK` rounds, weights that look better than ``enough`` are priced by few sinks per net first, which is cheap to find
-    and to verify; a ratio above ``enough`` ends the search.
+    and to verify; a ratio above ``enough`` ends the search, and so does one below `HOPELESS` of it.
     """
     ascent = _Ascent(fabric, branches, placement, capacity, price)
     most = _most_sinks(fabric, branches, placement)
@@ -153,6 +154,8 @@ def price_bound(
                 proof = _exact(fabric, branches, placement, capacity, np.rint(ascent.weight * SCALE), sinks)
                 if proof.ratio > enough:
                     return proof
+            if proof.ratio < HOPELESS * enough:
+                return proof
     return _exact(fabric, branches, placement, capacity, np.rint(ascent.weight * SCALE), most)
 
 

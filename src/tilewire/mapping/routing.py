@@ -27,8 +27,8 @@ Ints = NDArray[np.int32]
 Verdict = Literal["fits", "infeasible", "unknown"]
 ROUTER_LINK, TILE_IN_LINK = 0, 1  # link classes of the fabric
 SHORT = Effort(rounds=4)
-PERSISTENT = (Effort(rounds=400, patience=20, rise=1.0), Effort(rounds=400, patience=20, growth=1.2, top=20.0))
-NEAR = 0.02  # over-use per hop up to which another pace of negotiation is worth its time
+PERSISTENT = (Effort(rounds=400, patience=20, rise=1.0), Effort(rounds=400, patience=20, rise=0.3, fall=0.02))
+FEW, NEAR = 10, 0.02  # over-use, and over-use per hop, up to which another pace of negotiation is worth its time
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +77,7 @@ def _negotiated(fabric: TileFabric, branches: Connectivity, placement: Ints, rng
     if bound.ratio > 1:
         return Routing(found.trees, "infeasible", certificate=bound)
     for effort in PERSISTENT:  # neither routed nor refused: near the edge another pace of negotiation often decides
-        if found.overuse > 1 + NEAR * found.trees.link.size:
+        if found.overuse > FEW + NEAR * found.trees.link.size:
             break
         again = negotiate(fabric, branches, placement, effort=effort, rng=rng)
         if again.overuse == 0:
