@@ -1,0 +1,58 @@
+"""Every family of the table as a chain of 24 stages: the size of the signals at the default initial law."""
+
+from __future__ import annotations
+
+from math import ceil
+
+import numpy as np
+import pytest
+
+from tilewire.nn.initialise_sparse import initial_values, product
+from tilewire.topology.table import TOPOLOGIES
+
+DEPTH = 24
+DEEP = {
+    "butterfly": {"radix": 2}, "parallel-union": {"depth": DEPTH}, "parallel-cross": {"depth": DEPTH}, "hypercube": {"depth": DEPTH},
+    "torus-1d": {"depth": DEPTH}, "torus-2d": {"depth": DEPTH}, "random": {"depth": DEPTH, "fan_in": 2}, "uniform": {"depth": DEPTH},
+    "givens": {"depth": DEPTH}, "small-world": {"depth": DEPTH}, "pixelfly": {"rank": 2},
+}  # fmt: skip
+SHALLOW = (
+    "low-rank",
+)  # two stages by definition; a chain of bottlenecks is another thing, and its size is a random product
+EXACT = ("dense", "butterfly", "benes", "clos", "monarch", "givens")
+
+
+def chain(name, width, seed):
+    """The product of as many members in a row as 24 stages take, each with weights of its own: [width, width]."""
+    state, rng = np.eye(width), np.random.default_rng(seed)
+    one = TOPOLOGIES[name](width, width, rng, **DEEP.get(name, {}))
+    for _ in range(1 if name in SHALLOW else ceil(DEPTH / one.depth)):
+        state = product(one, initial_values(one, rng), state)
+    return state
+
+
+def output_variance(matrix):
+    """Mean over the outputs of their variance at white inputs, dead outputs left out."""
+    power = (matrix**2).sum(axis=1)
+    return power[power > 0].mean()
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_exact_where_orthogonal(name):
+    w = chain(name, 16, 0)
+    assert np.allclose(w @ w.T, np.eye(16))
+
+
+@pytest.mark.parametrize("name", TOPOLOGIES)
+def test_a_few_draws(name):
+    assert np.mean([output_variance(chain(name, 16, seed)) for seed in range(4)]) == pytest.approx(1, abs=0.3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", TOPOLOGIES)
+@pytest.mark.parametrize("width", [16, 36])
+def test_mean_over_200_seeds(name, width):
+    drawn = [output_variance(chain(name, width, seed)) for seed in range(200)]
+    assert np.mean(drawn) == pytest.approx(1, abs=0.05)
+    if name in EXACT:
+        assert np.allclose(drawn, 1)
