@@ -15,6 +15,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from tilewire.errors import UsageError
 from tilewire.hardware.streaming import BENES, BUTTERFLY, CROSSBAR, FIXED, MESH, grid_of, switch_ports
 from tilewire.mapping.streaming_network import WordStage
 from tilewire.mapping.switches import butterfly_position, mesh_path
@@ -22,6 +23,7 @@ from tilewire.mapping.switches import butterfly_position, mesh_path
 Longs = NDArray[np.int64]
 _WIRES = {FIXED: 0, CROSSBAR: 0, BENES: 1, BUTTERFLY: 1, MESH: 2}
 _ORDERS = (0, 1, 2)  # shift, exclusive or, bank; 3 on a mesh: shift along rows and columns
+MOST_ENTRIES = 1 << 27
 BLOCKING = (BUTTERFLY, MESH)
 """Switches that do not carry every permutation."""
 
@@ -214,9 +216,18 @@ def _chosen(stage: WordStage, switch: str, pes: int, banks: int, slot: Longs, en
 
 
 def schedule(stage: WordStage, switch: str, pes: int, banks: int) -> tuple[Plan, Longs]:
-    """Plan and slot of every edge, int64 [edges]. Under a blocking switch the slots of a plan that is blocked hold words that must wait."""
+    """Plan and slot of every edge, int64 [edges]. Under a blocking switch the slots of a plan that is blocked hold words that must wait.
+
+    Raises `UsageError` where the colouring would need more than `MOST_ENTRIES` entries; `plan` needs none.
+    """
     slot = np.empty(stage.edges, np.int64)
     chosen = _chosen(stage, switch, pes, banks, slot, stage.edges + 1)
     if not chosen.regular:
+        if (entries := (pes + banks) * chosen.slots) > MOST_ENTRIES:
+            raise UsageError(
+                f"{entries:,} entries to schedule, limit {MOST_ENTRIES:,}",
+                where="slots",
+                hint="PEs and banks of similar number",
+            )
         _coloured(stage.target % pes, stage.source % banks, pes, banks, chosen.slots, slot)
     return chosen, slot
