@@ -51,7 +51,7 @@ def needed_memory(
 
     one-turn: loads of the fixed paths. negotiated: the least over the fixed paths, the trees that sizing finds in either count, and the
     nets' ``own`` trees (those that a budget held while training) if there are any; an upper bound, since the search is bounded. Sizing
-    takes about 1 s for 1,000 branches on 25 tiles, minutes for all 19,200. Raises `TilewireError` if the check refuses a tree.
+    takes seconds for 1,000 branches on 25 tiles, a minute for all 19,200. Raises `TilewireError` if the check refuses a tree.
     """
     chip = wired_out(fabric)
     branches = nets.on_tiles(placement)

@@ -45,8 +45,8 @@ def infer_network(
 
     The weights are those of the network as numbers, or as ``memristor`` makes them: programmed once, noise from ``rng`` if it is given.
     """
-    weights = [weight.detach() for weight in network.programmed(memristor, rng)]
-    w_in, w_rec = (weight.numpy() for weight in weights)
+    first, second = (weight.detach() for weight in network.programmed(memristor, rng))
+    w_in, w_rec = first.numpy(), second.numpy()
     scores, total, differ = [], np.zeros(network.fabric.n_neurons), 0
     for start in range(0, len(data), BATCH):
         events = batch(data, np.arange(start, min(start + BATCH, len(data))))
@@ -54,7 +54,7 @@ def infer_network(
         counts, trains = _dense(spikes, network)
         scores.append(readout(counts, trains).numpy())
         total += counts.numpy().sum(axis=0)
-        differ += _flips(network, *weights, events, spikes) if flips else 0
+        differ += _flips(network, first, second, events, spikes) if flips else 0
     return Inference(np.concatenate(scores), total / (len(data) * data.steps), differ if flips else None)
 
 
