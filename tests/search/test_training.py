@@ -60,7 +60,7 @@ def test_a_study_trains_and_tells_how_to_repeat_it(toy_study, tmp_path):
         rows = list(csv.DictReader(handle))
     assert {row["arm"] for row in rows} <= set(ARMS)
     page = write_study_report(folder).read_text()
-    assert "default-src 'none'" in page
+    assert "default-src &#x27;none&#x27;" in page
     assert page.count("<polyline") == sum(
         result.state == "complete" for arm in entries.values() for _, result in arm if result
     )
