@@ -5,10 +5,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tilewire.connectivity import Connectivity
+from tilewire.hardware.mesh import mesh
 from tilewire.hardware.mosaic import mosaic
-from tilewire.mapping.cuts import Rectangles
+from tilewire.mapping.certificate import of_cut
+from tilewire.mapping.cuts import Rectangles, worst_tile
+from tilewire.mapping.placement import by_index
 from tilewire.mapping.search import graph_of, grow_tree, work_of
 from tilewire.mapping.steiner import reversed_graph, steiner_tree, table_of
+from tilewire.mapping.verify import verify_certificate
 
 
 def shortest(fabric, cost, start, sinks):
@@ -95,3 +99,21 @@ def test_cut_nets_cannot_avoid_the_cut(height, width, size, density, router, til
             grows = bool(more - reached)
             reached |= more
         assert int(fabric.tile_node[sink]) not in reached
+
+
+def test_a_tile_with_too_few_doors_is_a_cut_on_any_fabric():
+    """A mesh tile and its router share a position, so no rectangle crosses the link between them."""
+    fabric = mesh((2, 2), 4, router=9, tile_in=2, tile_out=1)
+    branches = Connectivity.of([0, 1, 4, 5, 8], [3, 3, 3, 3, 1], 16, 4)
+    placement = by_index(16, fabric)
+    cut = worst_tile(fabric, branches, placement, fabric.capacity)
+    assert (cut.nets.tolist(), cut.capacity) == ([0, 1, 4, 5], 2)
+    assert "into tile 3" in cut.where
+    proof = of_cut(fabric, cut)
+    assert verify_certificate(fabric, branches, placement, proof.weight, proof.counted)
+    wide = mesh((2, 2), 4, router=9, tile_in=4, tile_out=1)
+    out = worst_tile(wide, branches, placement, wide.capacity)
+    assert (len(out.nets), out.capacity) == (2, 1)
+    assert "out of tile" in out.where
+    assert verify_certificate(wide, branches, placement, of_cut(wide, out).weight, of_cut(wide, out).counted)
+    assert worst_tile(wide, branches, placement, np.full(wide.n_links, 4, np.int32)) is None

@@ -23,7 +23,10 @@ Best = tuple[int, int, int]
 Miss = tuple[int, int, int]
 ATTEMPT = Effort(rounds=200, patience=24.0)
 INSIST = Effort(rounds=400, patience=40.0, rise=2.0)
-CLOSE = 0.01  # over-use per hop up to which a miss is worth insisting on
+CLOSE, FAR = (
+    0.01,
+    0.02,
+)  # over-use per hop up to which a miss is worth insisting on, and above which its router width is given up
 WINDOW, FEW = 3, 3  # tile inputs that may miss in a row without progress; over-use that counts as progress
 PRICINGS = 3
 
@@ -183,6 +186,7 @@ class _Search:
         self.chip, self.branches, self.placement, self.rng = chip, branches, placement, rng
         self.trees: Trees | None = None
         self.price: NDArray[np.float64] | None = None  # of the last failure
+        self.floor = 0  # router widths below missed by far
 
     def overuse(self, router: int, tile_in: int, effort: Effort = ATTEMPT) -> int:
         """What is left after an attempt; 0, and its trees are kept, if it succeeds."""
@@ -192,6 +196,8 @@ class _Search:
         )  # fmt: skip
         if found.overuse:
             self.price = found.price
+            if found.overuse > FEW + FAR * found.trees.link.size:
+                self.floor = max(self.floor, router + 1)
         else:
             self.trees = found.trees
         return found.overuse
@@ -213,7 +219,7 @@ class _Search:
         """Raise tile_in from ``first``; misses are (over-use, router, tile_in) since the last success."""
         chip, misses = self.chip, list[Miss]()
         for tile_in in range(first, top + 1):
-            low, high = chip.least_router(tile_in) or 0, best[1]
+            low, high = max(chip.least_router(tile_in) or 0, self.floor), best[1]
             while high >= low and (chip.memory(high, tile_in), high) >= best[:2]:
                 high -= 1
             if high < low:
@@ -234,7 +240,7 @@ class _Search:
         while low < high:
             middle = (low + high) // 2
             if self.overuse(middle, tile_in):
-                low = middle + 1
+                low = max(middle + 1, self.floor)
             else:
                 high = middle
         return self.chip.memory(high, tile_in), high, tile_in
