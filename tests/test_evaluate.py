@@ -67,6 +67,10 @@ def test_the_stored_mapping_is_the_one_reported(toy_recipe, tmp_path):
     assert sum(map(sum, evaluation["confusion"])) == 6
 
 
+def sizes(parts, mapping, nets):
+    return wiring_objectives(parts.fabric, mapping, nets, parts.recipe.evaluate.sizing, parts.recipe.seed)
+
+
 def test_needed_memory_of_both_routers_is_reported(toy_recipe):
     """A chip that cannot carry the net still tells what the net needs; the recipe chooses the routers."""
     hardware = {
@@ -79,7 +83,7 @@ def test_needed_memory_of_both_routers_is_reported(toy_recipe):
     parts = build(load_recipe(str(toy_recipe(**sections))))
     mapping, nets = map_network(parts, np.zeros(24))
     assert mapping.verdict == "infeasible"
-    found = {name: entry["value"] for name, entry in wiring_objectives(parts, mapping, nets).items()}
+    found = {name: entry["value"] for name, entry in sizes(parts, mapping, nets).items()}
     needed = [f"memory_devices_needed_{name}" for name in ("one_turn", "negotiated")]
     for name in needed:
         assert 6 * 16 < found[f"{name}_sized_output"] <= found[name]
@@ -87,11 +91,11 @@ def test_needed_memory_of_both_routers_is_reported(toy_recipe):
     assert found[needed[0]] >= mapping.memory_devices, "the published count wires all neurons out of a tile"
     assert sum(value for name, value in found.items() if name.startswith("branches_hop_class_")) == 60
     one = build(load_recipe(str(toy_recipe(**sections, evaluate={"sizing": ["one-turn"]}))))
-    assert not any("negotiated" in name for name in wiring_objectives(one, mapping, nets))
+    assert not any("negotiated" in name for name in sizes(one, mapping, nets))
 
 
 def test_trees_of_the_budget_bound_what_is_needed(toy_recipe):
     parts = build(load_recipe(str(toy_recipe(kernel="reference", budget={"kind": "ports"}, router="negotiated"))))
     mapping, nets = map_network(parts, np.zeros(24))
-    found = wiring_objectives(parts, mapping, nets)
+    found = sizes(parts, mapping, nets)
     assert found["memory_devices_needed_negotiated"]["value"] <= mapping.memory_devices

@@ -27,6 +27,7 @@ BANDS = [
     {"report", "interchange"},
     {"run", "evaluate"},
     {"sweep", "compare"},
+    {"statement"},
     {"cascade_recipe"},
     {"cascade_run"},
     {"design"},

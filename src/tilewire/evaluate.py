@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from tilewire.cost.design_counts import counts_of_run, priced_run
 from tilewire.data.baseline import linear_on_counts
 from tilewire.data.record import EventPack, utterance_scores
 from tilewire.hardware.description import fabric_hash
+from tilewire.hardware.fabric import TileFabric
 from tilewire.mapping.budgets import trees_of
 from tilewire.mapping.needed import needed_memory
 from tilewire.mapping.nets import Nets
@@ -111,7 +113,7 @@ def evaluate(parts: Parts, folder: Path) -> dict[str, Any]:
         "cost": cost,
         "objectives": objectives(parts, mapping, accuracies, inferred["test"])
         | priced
-        | wiring_objectives(parts, mapping, nets)
+        | wiring_objectives(fabric, mapping, nets, parts.recipe.evaluate.sizing, parts.recipe.seed)
         | memristor_objectives(parts),
         "confusion": scored["test"][1].tolist(),
         "training": {"epochs": parts.recipe.train.epochs, "weights_sha256": parts.trainer.digest()},
@@ -160,12 +162,13 @@ def objectives(
     return {name: objective(*row) for name, row in rows.items()}
 
 
-def wiring_objectives(parts: Parts, mapping: Mapping, nets: Nets) -> dict[str, dict[str, Any]]:
-    """Branches per hop class, and the devices that these nets need under every router of ``evaluate.sizing``, whatever the chip's widths.
+def wiring_objectives(
+    fabric: TileFabric, mapping: Mapping, nets: Nets, sizing: Sequence[str], seed: int
+) -> dict[str, dict[str, Any]]:
+    """Branches per hop class, and the devices that these nets need under every router of ``sizing``, whatever the chip's widths.
 
     Each once as published, all neurons of a tile wired to each of its sides, and once with tile outputs as wide as they carry lines.
     """
-    fabric, sizing = parts.fabric, parts.recipe.evaluate.sizing
     tree = nets.on_tiles(mapping.placement)
     hop = fabric.hop_distance[mapping.placement[tree.source], tree.target]
     rows: dict[str, tuple[float | None, str, str, str]] = {
@@ -174,7 +177,7 @@ def wiring_objectives(parts: Parts, mapping: Mapping, nets: Nets) -> dict[str, d
     }
     for router in sizing:
         own = mapping.trees if mapping.router == "negotiated" else None
-        rng = stream(parts.recipe.seed, "sizing")
+        rng = stream(seed, "sizing")
         needed = needed_memory(fabric, nets, mapping.placement, router, own=own, rng=rng)
         name, source = (
             router.replace("-", "_"),

@@ -11,28 +11,35 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from tilewire.checkpoint import lock, replace_file
 from tilewire.config import dump, load_recipe
-from tilewire.errors import ConfigError, Fault, RunError, UsageError
+from tilewire.errors import ConfigError, Fault, RunError, UsageError, nearest
 from tilewire.yamlfile import Record, load
 
 
 class Grid(Record):
-    """A grid of trainings. ``settings`` hold for all; ``cells`` are named variants; ``axes`` {key: values} multiply every cell."""
+    """A grid of trainings. ``settings`` hold for all; ``cells`` are named variants; ``axes`` {key: values} multiply every cell.
+
+    For the statement: ``groups`` {method: names or prefixes of its cells} (none: every variant is one), the ``baseline`` that the
+    others are compared with (none: the first group), the ``accuracies`` to compare at (none: round ones that both reach).
+    """
 
     recipe: str
     seeds: list[int] = Field(min_length=1)
     settings: dict[str, Any] = Field(default={})
     cells: dict[str, dict[str, Any]] = Field(default={"run": {}}, min_length=1)
     axes: dict[str, list[Any]] = Field(default={})
+    groups: dict[str, list[str]] = Field(default={})
+    baseline: str | None = None
+    accuracies: list[Annotated[float, Field(gt=0, le=1)]] = Field(default=[])
 
 
 @dataclass(frozen=True)
@@ -48,12 +55,13 @@ class Cell:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a cell: the objectives of its run, or the error that ended it."""
+    """What became of a cell: the objectives of its run, or the error that ended it; the chip as family, grid and neurons per tile."""
 
     cell: Cell
     verdict: str
     objectives: dict[str, float | None]
     error: str = ""
+    chip: str = ""
 
 
 def _text(value: Any) -> str:
@@ -68,9 +76,46 @@ def load_grid(path: Path) -> Grid:
     faults += [Fault(str(path), f"axes.{key}", "has no values") for key, values in grid.axes.items() if not values]
     if len(set(grid.seeds)) < len(grid.seeds):
         faults.append(Fault(str(path), "seeds", "holds a seed twice"))
+    faults += _group_faults(grid, str(path))
     if faults:
         raise ConfigError(str(path), faults)
     return grid
+
+
+def _group_faults(grid: Grid, path: str) -> list[Fault]:
+    labels = list(dict.fromkeys(label for label, _ in variants(grid)))
+    faults = [
+        Fault(path, f"groups.{name}", f"no cell is named or begins with '{entry}'", nearest=nearest(entry, labels))
+        for name, entries in grid.groups.items()
+        for entry in entries
+        if not members([entry], labels)
+    ]
+    if grid.baseline is not None and grid.baseline not in (grid.groups or labels):
+        faults.append(Fault(path, "baseline", f"'{grid.baseline}' is no group", ", ".join(grid.groups or labels)))
+    return faults
+
+
+def members(entries: Sequence[str], labels: Sequence[str]) -> list[str]:
+    """Labels that a group's entries mean: the cell of that name with all its axes if there is one, else all that begin so."""
+    exact = {entry for entry in entries if any(_of_variant(label, entry) for label in labels)}
+    return [
+        label
+        for label in labels
+        if any(_of_variant(label, entry) if entry in exact else label.startswith(entry) for entry in entries)
+    ]
+
+
+def _of_variant(label: str, name: str) -> bool:
+    return label == name or label.startswith(f"{name}_")
+
+
+def variants(grid: Grid) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Label and settings of every cell: named variants times axes."""
+    for name, own in grid.cells.items():
+        for values in itertools.product(*grid.axes.values()):
+            chosen = dict(zip(grid.axes, values, strict=True))
+            label = "_".join([name, *(f"{key.rpartition('.')[2]}-{_slug(value)}" for key, value in chosen.items())])
+            yield label, grid.settings | own | chosen
 
 
 def cells_of(grid: Grid, base: Path, out: Path) -> list[Cell]:
@@ -78,15 +123,11 @@ def cells_of(grid: Grid, base: Path, out: Path) -> list[Cell]:
     beside = base / grid.recipe
     recipe = str(beside) if beside.is_file() else grid.recipe
     found = []
-    for name, own in grid.cells.items():
-        for values in itertools.product(*grid.axes.values()):
-            chosen = dict(zip(grid.axes, values, strict=True))
-            label = "_".join([name, *(f"{key.rpartition('.')[2]}-{_slug(value)}" for key, value in chosen.items())])
-            for seed in grid.seeds:
-                every = grid.settings | own | chosen | {"seed": seed}
-                settings = tuple(f"{key}={_text(value)}" for key, value in (every | {"threads": 1}).items())
-                config = dump(load_recipe(recipe, settings))
-                found.append(Cell(label, seed, settings, out / label / f"seed-{seed}", config))
+    for label, every in variants(grid):
+        for seed in grid.seeds:
+            settings = tuple(f"{key}={_text(value)}" for key, value in (every | {"seed": seed, "threads": 1}).items())
+            config = dump(load_recipe(recipe, settings))
+            found.append(Cell(label, seed, settings, out / label / f"seed-{seed}", config))
     folders = [cell.folder for cell in found]
     twice = {folder for folder in folders if folders.count(folder) > 1}
     if twice:
@@ -106,12 +147,16 @@ def _finished(cell: Cell) -> bool:
     return (cell.folder / "evaluation.json").is_file() and config.is_file() and config.read_text() == cell.config
 
 
-def _outcome(cell: Cell, error: str = "") -> Outcome:
+def outcome_of(cell: Cell, error: str = "") -> Outcome:
+    """The outcome that the folder of a cell holds; without an evaluation it is an error."""
     path = cell.folder / "evaluation.json"
     if error or not path.is_file():
         return Outcome(cell, "none", {}, error or "no evaluation")
     content = json.loads(path.read_text())
-    return Outcome(cell, content["verdict"], {name: entry["value"] for name, entry in content["objectives"].items()})
+    objectives = {name: entry["value"] for name, entry in content["objectives"].items()}
+    hardware = content["hardware"]
+    chip = f"{hardware['family']} {'x'.join(map(str, [*hardware['grid'], hardware['neurons_per_tile']]))}"
+    return Outcome(cell, content["verdict"], objectives, chip=chip)
 
 
 class _Children:
@@ -163,14 +208,14 @@ def run_sweep(
 
     def one(cell: Cell) -> Outcome:
         if _finished(cell):
-            return _outcome(cell)
+            return outcome_of(cell)
         command = [sys.executable, "-m", "tilewire", "run", recipe, "--out", str(cell.folder), "--quiet", "--json"]
         for setting in cell.settings:
             command += ["--set", setting]
         code, errors = children.run(command, environment)
         # 1 is a finished run whose verdict is not `fits`: a result like any other.
         failed = code not in (0, 1) or not (cell.folder / "evaluation.json").is_file()
-        return _outcome(cell, errors.strip()[-2000:] if failed else "")
+        return outcome_of(cell, errors.strip()[-2000:] if failed else "")
 
     with lock(out):
         outcomes: dict[Cell, Outcome] = {}
@@ -201,19 +246,20 @@ def write_tables(out: Path, outcomes: Sequence[Outcome]) -> None:
             o.cell.name,
             o.cell.seed,
             o.verdict,
+            o.chip,
             *(o.objectives.get(name) for name in names),
             o.error.splitlines()[0] if o.error else "",
         ]
         for o in outcomes
     ]
-    replace_file(out / "results.csv", _csv(["cell", "seed", "verdict", *names, "error"], rows))
+    replace_file(out / "results.csv", csv_text(["cell", "seed", "verdict", "chip", *names, "error"], rows))
     summary = []
     for cell in dict.fromkeys(o.cell.name for o in outcomes):
         for name in names:
             values = [v for o in outcomes if o.cell.name == cell and (v := o.objectives.get(name)) is not None]
             if values:
                 summary.append([cell, name, len(values), *interval(values)])
-    replace_file(out / "summary.csv", _csv(["cell", "objective", "n", "mean", "sd", "low95", "high95"], summary))
+    replace_file(out / "summary.csv", csv_text(["cell", "objective", "n", "mean", "sd", "low95", "high95"], summary))
 
 
 def interval(values: Sequence[float]) -> tuple[float, float | None, float | None, float | None]:
@@ -229,7 +275,8 @@ def interval(values: Sequence[float]) -> tuple[float, float | None, float | None
     return mean, sd, mean - half, mean + half
 
 
-def _csv(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
+def csv_text(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
+    """A CSV file; nothing stands for None."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(head)

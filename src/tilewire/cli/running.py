@@ -71,12 +71,16 @@ def _show(evaluation: dict[str, Any], folder: Path) -> None:
 
 
 def report(
-    folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, or the folder of a sweep.")],
     json: Json = False,
 ) -> None:
-    """Write the one-file HTML report of a run folder again."""
+    """Write the one-file HTML report of a run folder or a sweep folder again."""
+    from tilewire.cli.sweeping import report_sweep
     from tilewire.report.page import write_report
 
+    if (folder / "results.csv").is_file():
+        path = report_sweep(folder)
+        return emit({"report": str(path)}) if json else log(f"report: {path}")
     if not (folder / "evaluation.json").is_file():
         raise RunError("no finished run here", where=str(folder), hint="the folder that `tilewire run` wrote")
     path = write_report(folder)

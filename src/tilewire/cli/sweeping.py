@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,13 +16,17 @@ if TYPE_CHECKING:
 
 
 def sweep(
-    grid: Annotated[Path, typer.Argument(metavar="GRID", help="A grid file: recipe, seeds, cells, axes.")],
+    grid: Annotated[Path, typer.Argument(metavar="GRID", help="A grid file: recipe, seeds, cells, axes, groups.")],
     out: Annotated[Path | None, typer.Option("--out", help="Folder; default sweeps/GRID.")] = None,
     workers: Annotated[int, typer.Option("--workers", help="Trainings at a time, one thread each.")] = 2,
+    resize: Annotated[
+        bool, typer.Option("--resize", help="Train nothing: add sizes that finished runs lack, write tables and page.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """A grid of trainings (methods x hardware x seeds). Ctrl-C saves; the same command continues; finished cells are kept."""
-    from tilewire.sweep import interval, load_grid, run_sweep
+    from tilewire.statement.resize import resize_sweep
+    from tilewire.sweep import load_grid, run_sweep
 
     if not grid.is_file():
         raise UsageError(f"no file '{grid}'", hint="a YAML file with recipe, seeds, cells and axes")
@@ -34,7 +39,38 @@ def sweep(
         )
         log(f"[{done}/{all_}] {outcome.cell.name} seed {outcome.cell.seed}: {outcome.verdict} {text}")
 
-    outcomes = run_sweep(load_grid(grid), grid.parent, folder, workers=workers, report=report)
+    loaded = load_grid(grid)
+    outcomes = (
+        resize_sweep(loaded, folder, report=report)
+        if resize
+        else run_sweep(loaded, grid.parent, folder, workers=workers, report=report)
+    )
+    _conclude(grid, folder, outcomes)
+    _finish(outcomes, folder, json)
+
+
+def _conclude(grid: Path, folder: Path, outcomes: list[Outcome]) -> None:
+    """Keep the grid beside its results, compare, write the page."""
+    from tilewire.checkpoint import replace_file
+    from tilewire.statement.files import GRID
+
+    replace_file(folder / GRID, grid.read_bytes())
+    if any("test_accuracy" in outcome.objectives for outcome in outcomes):
+        report_sweep(folder, shlex.join(["tilewire", "sweep", str(grid), "--out", str(folder)]))
+
+
+def report_sweep(folder: Path, command: str | None = None) -> Path:
+    """Compare the cells of a sweep folder and write its page."""
+    from tilewire.report.sweep_page import write_sweep_report
+    from tilewire.statement.files import state
+
+    state(folder, command=command)
+    return write_sweep_report(folder)
+
+
+def _finish(outcomes: list[Outcome], folder: Path, json: bool) -> None:
+    from tilewire.sweep import interval
+
     failed = [outcome for outcome in outcomes if outcome.error]
     rows = []
     for cell in dict.fromkeys(outcome.cell.name for outcome in outcomes):
@@ -58,4 +94,6 @@ def sweep(
     else:
         table("", ("cell", "n", "test accuracy", "low 95", "high 95", "devices"), rows)
         log(f"tables: {folder / 'results.csv'}, {folder / 'summary.csv'}")
+        if rows:
+            log(f"statement: {folder / 'comparison.csv'}, {folder / 'report.html'}")
     raise typer.Exit(NOT_FITS if failed else OK)

@@ -1,0 +1,78 @@
+"""The page of a sweep and its plot."""
+
+import json
+import math
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tilewire.errors import RunError
+from tilewire.report.memory_plot import Dot, Plot, log_ticks, memory_plot
+from tilewire.report.sweep_page import render, write_sweep_report
+from tilewire.statement.comparison import COUNTS, compare, objective_of
+from tilewire.statement.trainings import Training
+
+
+def content(**changes):
+    rows = []
+    for group, factor in (("paper", 1.0), ("<ours>", 0.1)):
+        for size in (1, 2):
+            for seed in range(5):
+                values = {objective_of(count): 1000 * factor * size for count in COUNTS} | {"parameters": 10.0 * size}
+                rows.append(
+                    Training(
+                        f"{group}{size}", seed, "mosaic 2x2x8", values | {"test_accuracy": 0.4 * size + 0.01 * seed}
+                    )
+                )
+    rows.append(Training("lost", 1, "", {}, "out of <memory>"))
+    found = compare(rows, {"paper": ["paper"], "<ours>": ["<ours>"]}, rng=np.random.default_rng(0))
+    plain = {"schema": 1, "command": "tilewire sweep x.yaml", "trainings": 21, "counts": COUNTS} | asdict(found)
+    return json.loads(json.dumps(plain)) | changes
+
+
+def test_page_says_ratio_floor_failure_and_command():
+    page = render("digits", content())
+    assert "10×" in page
+    assert "floor 2x2x8" in page
+    assert "out of &lt;memory&gt;" in page
+    assert "<ours>" not in page
+    assert "tilewire sweep x.yaml" in page
+    assert "20 of 21 trainings" in page
+    assert page.count('class="chart"') == len(COUNTS)
+
+
+def test_page_without_sizes_says_what_to_do():
+    bare = content()
+    for row in bare["cells"]:
+        row["figures"] = {k: v for k, v in row["figures"].items() if "memory" not in k}
+    bare |= {"ratios": [], "fronts": {name: {} for name in bare["groups"]}}
+    assert "--resize" in render("digits", bare)
+
+
+def test_damaged_comparison_is_an_error(tmp_path):
+    for text in ("{", "{}", '{"cells": 3}'):
+        (tmp_path / "comparison.json").write_text(text)
+        with pytest.raises(RunError, match="no readable comparison"):
+            write_sweep_report(tmp_path)
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.floats(1, 1e9), st.floats(1.05, 1e9))
+def test_log_ticks_are_inside_and_few(low, factor):
+    found = log_ticks(low, low * factor)
+    assert all(low <= tick <= low * factor for tick in found)
+    assert found == sorted(found)
+    assert len(found) <= 10
+    assert len(found) >= min(math.log10(factor) - 1, 2) - 1e-9
+
+
+def test_plot_of_one_lonely_cell():
+    dot = Dot(1000.0, 0.5, (None, None), (None, None), None, False, "a & b")
+    drawn = memory_plot(Plot([dot], {}, {}), "x")
+    assert "a &amp; b" in drawn
+    assert "hollow" in drawn
+    assert "nan" not in drawn
+    assert memory_plot(Plot([], {}, {}), "x") == ""
