@@ -43,6 +43,12 @@ class DataConfig(Record):
         default=None, description="use only the first samples of each split, or of the named ones"
     )
 
+    def limit_of(self, split: str) -> int | None:
+        """At most so many samples of a split; None for all."""
+        if not isinstance(self.limit, dict):
+            return self.limit
+        return next((most for name, most in self.limit.items() if name == split), None)
+
 
 class NeuronConfig(Record):
     """Leaky integrate-and-fire neurons; tau in steps."""

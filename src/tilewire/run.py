@@ -111,7 +111,7 @@ def prepare_data(recipe: Recipe) -> tuple[SpikeData, dict[str, NDArray[np.int64]
     splits: dict[str, EventPack] = {}
     utterance: dict[str, NDArray[np.int64]] = {}
     for name, pack in data.splits.items():
-        limit = config.limit.get(name) if isinstance(config.limit, dict) else config.limit
+        limit = config.limit_of(name)
         part = (pack.take(np.arange(min(limit, len(pack)))) if limit else pack).rebin(config.rebin)
         utterance[name] = np.arange(len(part))
         if config.fold > 1:
