@@ -91,6 +91,14 @@ def test_texts():
     text = all_verdicts(results, draws=5)
     for part in ("Best per budget", "Initial law", "isometry", "tested on", "best possible"):
         assert part in text
+    own = next(one for one in results if one.cell.topology == "monarch")
+    ranked = CellResult("a", Cell("ranked", 0.1, 0, "auto"), 0.01, 1000, "butterfly", own.tests, own.scores)
+    place = 1 + sum(
+        one.mean > own.mean
+        for one in made("a")
+        if one.cell.density == 0.1 and one.cell.topology not in ("dense", "dense-small")
+    )
+    assert f"| {place} of 15 |" in all_verdicts([*results, ranked], draws=2)
     table = accuracy_tables(results)
     assert table.count("**") % 2 == 0
     assert "2 stages" in table

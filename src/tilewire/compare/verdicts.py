@@ -209,16 +209,18 @@ def ranked_verdicts(results: Sequence[CellResult]) -> str:
     rows = []
     for one in results:
         if one.cell.topology == RANKED:
-            others = [
-                r for r in results if (r.task, r.cell.density, r.cell.law) == (one.task, one.cell.density, one.cell.law)
+            listed = [
+                r
+                for r in results
+                if (r.task, r.cell.density, r.cell.law) == (one.task, one.cell.density, one.cell.law)
+                and r.cell.topology not in (RANKED, *BASELINES)
             ]
-            best = best_of(others, lambda name: name not in (RANKED, *BASELINES))
-            place = 1 + sum(r.mean > one.mean for r in others if r.cell.topology not in (RANKED, *BASELINES))
+            best, place = best_of(listed, lambda name: True), 1 + sum(r.mean > one.mean for r in listed)
             if best is not None:
                 rows.append(
                     [
                         one.task, f"{one.cell.density:.4g}", f"{one.description}: {percent(one)}", _named(best),
-                        _points(contest(one, best)), f"{place} of {len(others)}",
+                        _points(contest(one, best)), f"{place} of {len(listed) + 1}",
                     ]
                 )  # fmt: skip
     return markdown(("task", "density", "design of rank", "best listed", "difference", "place"), rows) if rows else ""
