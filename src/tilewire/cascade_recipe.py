@@ -6,13 +6,14 @@ from itertools import pairwise
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
+from tilewire import units
 from tilewire.classify import FitConfig
 from tilewire.compare.grid import TaskConfig
 from tilewire.config import locate
 from tilewire.errors import BudgetError, ConfigError, Fault
-from tilewire.hardware.streaming import FIXED, Hertz, StreamingAccelerator, Width, Wiring
+from tilewire.hardware.streaming import FIXED, StreamingAccelerator, Width, Wiring
 from tilewire.mapping.streaming_network import StreamingNetwork, streaming_network
 from tilewire.nn.initialise_sparse import LAWS
 from tilewire.streams import stream
@@ -23,6 +24,14 @@ from tilewire.topology.table import budget_of, family
 from tilewire.yamlfile import Record, read, validate, with_settings
 
 KIND = "cascade"
+
+
+def _clock(value: object) -> object:
+    return units.parse(value, "frequency") if isinstance(value, str) else value
+
+
+Clock = Annotated[float, BeforeValidator(_clock), Field(gt=0, le=1e12)]
+"""Text with a unit, or a number in Hz as a stored recipe has it."""
 
 
 class LayersConfig(Record):
@@ -53,7 +62,7 @@ class AcceleratorConfig(Record):
     weight_bits: Width = 8
     activation_bits: Width = 8
     buffers: Annotated[int, Field(ge=1, le=2)] = 2
-    clock: Hertz = 800e6
+    clock: Clock = 800e6
 
 
 class CascadeRecipe(Record):

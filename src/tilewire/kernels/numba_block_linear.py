@@ -113,6 +113,7 @@ def multiply(
         # the weights come from afar for every chunk: as few chunks as the inputs allow
         chunk = max(CHUNK, BESIDE // (inputs * x.itemsize) // TALL * TALL)
     near = np.empty(many * size if turned else 0, weight.dtype)
+    stored = near if turned else flat_w
     for start in range(first, last, chunk):
         end = min(start + chunk, last)
         for q in range(ptr.size - 1):
@@ -128,40 +129,10 @@ def multiply(
                     for m in range(some):
                         p, keep = block[k + m], k + m > ptr[q]
                         at = b * inputs + source[p] * rows
-                        if turned:
-                            _product(
-                                flat_y,
-                                to,
-                                outputs,
-                                height,
-                                columns,
-                                flat_x,
-                                at,
-                                inputs,
-                                1,
-                                near,
-                                m * size,
-                                columns,
-                                rows,
-                                keep,
-                            )
-                        else:
-                            _product(
-                                flat_y,
-                                to,
-                                outputs,
-                                height,
-                                columns,
-                                flat_x,
-                                at,
-                                inputs,
-                                1,
-                                flat_w,
-                                p * size,
-                                columns,
-                                rows,
-                                keep,
-                            )
+                        _product(
+                            flat_y, to, outputs, height, columns, flat_x, at, inputs, 1, stored, (m if turned else p) * size,
+                            columns, rows, keep,
+                        )  # fmt: skip
 
 
 @njit(cache=True)
