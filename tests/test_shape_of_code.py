@@ -28,6 +28,7 @@ BANDS = [
     {"run", "evaluate"},
     {"sweep", "compare"},
     {"statement"},
+    {"codesign"},
     {"cascade_recipe"},
     {"cascade_run"},
     {"design"},

@@ -10,7 +10,19 @@ from typing import Annotated, Any
 import typer
 
 from tilewire import __version__
-from tilewire.cli import benching, comparing, costing, data, hardware, mapping, running, searching, sweeping, topologies
+from tilewire.cli import (
+    benching,
+    choosing,
+    comparing,
+    costing,
+    data,
+    hardware,
+    mapping,
+    running,
+    searching,
+    sweeping,
+    topologies,
+)
 from tilewire.cli.output import INTERNAL, INTERRUPTED, OK, emit, log
 from tilewire.errors import ConfigError, TilewireError
 
@@ -33,6 +45,7 @@ for verb in (
     mapping.partition,
     costing.cost,
     sweeping.sweep,
+    choosing.chip_for,
     searching.search,
     comparing.compare,
     comparing.verdicts,
@@ -41,7 +54,7 @@ for verb in (
     running.report,
     benching.bench,
 ):
-    app.command(name=verb.__name__.removesuffix("_verb"))(verb)
+    app.command(name=verb.__name__.removesuffix("_verb").replace("_", "-"))(verb)
 
 
 def _version(wanted: bool) -> None:
