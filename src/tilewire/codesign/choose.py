@@ -71,8 +71,13 @@ def chips_for(
 
 def _choice(law: AccuracyLaw, chip: str, profile: Mapping[int, float], size: ProfileChip) -> Choice:
     real = size.densities
-    return Choice(
-        chip, dict(profile), law.accuracy(real), *law.interval(real), *law.interval(real, training=True), size
+    return Choice(  # quotas round small densities to nothing
+        chip,
+        {d: p for d, p in profile.items() if real[d] > 0},
+        law.accuracy(real),
+        *law.interval(real),
+        *law.interval(real, training=True),
+        size,
     )
 
 
