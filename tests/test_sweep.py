@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tilewire.errors import ConfigError, UsageError
-from tilewire.sweep import Cell, Outcome, cells_of, interval, load_grid, run_sweep, write_tables
+from tilewire.sweep import Cell, Outcome, cells_of, interval, load_grid, members, run_sweep, write_tables
 
 GRID = """
 recipe: tiny.yaml
@@ -54,6 +54,30 @@ def test_faulty_grids_are_refused(grid_file: Path, change: tuple[str, str]) -> N
     grid_file.write_text(GRID.replace(*change))
     with pytest.raises(ConfigError):
         load_grid(grid_file)
+
+
+@pytest.mark.parametrize(
+    ("more", "fault"),
+    [
+        ("groups: { ours: [narow] }", "narow"),
+        ("groups: { ours: [narrow] }\nbaseline: theirs", "theirs"),
+        ("baseline: theirs", "theirs"),
+        ("accuracies: [80]", "accuracies"),
+    ],
+)
+def test_faulty_statements_are_refused(grid_file: Path, more: str, fault: str) -> None:
+    grid_file.write_text(f"{GRID}{more}\n")
+    with pytest.raises(ConfigError, match=fault):
+        load_grid(grid_file)
+
+
+def test_groups_hold_a_named_cell_with_its_axes_or_all_of_a_prefix() -> None:
+    labels = ["port-4", "port-4_lr-.1", "port-4-8", "near-port-4", "profile-1"]
+    assert members(["port-4"], labels) == ["port-4", "port-4_lr-.1"]
+    assert members(["port-"], labels) == ["port-4", "port-4_lr-.1", "port-4-8"]
+    assert members(["port-4_"], labels) == ["port-4_lr-.1"]
+    assert members(["profile-1", "near"], labels) == ["near-port-4", "profile-1"]
+    assert members(["x"], labels) == []
 
 
 def test_interval_is_students() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json as text
 import shlex
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,6 +17,7 @@ from tilewire.errors import UsageError
 if TYPE_CHECKING:
     from tilewire.codesign.accuracy_law import AccuracyLaw
     from tilewire.codesign.choose import Choice
+    from tilewire.codesign.family import Kin
 
 
 def chip_for(
@@ -44,6 +46,7 @@ def chip_for(
     """The cheapest chip for a wanted accuracy: grid, neurons per tile, channels and the profile to train inside, with intervals."""
     from tilewire.codesign.accuracy_law import fit_law
     from tilewire.codesign.choose import chips_for
+    from tilewire.codesign.family import families
     from tilewire.statement.trainings import read_trainings
     from tilewire.streams import stream
     from tilewire.sweep import members
@@ -67,9 +70,12 @@ def chip_for(
         )
         for wanted in accuracies
     }  # fmt: skip
+    kin = families(used)
     if json:
-        return emit({"law": _law(law), "choices": {f"{w:g}": [_summary(c) for c in own] for w, own in found.items()}})
-    return _show(law, found)
+        choices = {f"{w:g}": [_summary(c) for c in own] for w, own in found.items()}
+        pairs = [asdict(one) | {"agree": one.agree} for one in kin]
+        return emit({"law": _law(law), "choices": choices, "one_profile_two_chips": pairs})
+    return _show(law, found, kin)
 
 
 def _task(folder: Path) -> tuple[int | None, int | None]:
@@ -94,8 +100,6 @@ def _law(law: AccuracyLaw) -> dict[str, Any]:
 
 
 def _summary(choice: Choice) -> dict[str, Any]:
-    from dataclasses import asdict
-
     from tilewire.statement.trainings import fabric_of
 
     hardware = choice.size.hardware(fabric_of(choice.chip))
@@ -105,8 +109,14 @@ def _summary(choice: Choice) -> dict[str, Any]:
     return asdict(choice) | {"hardware": hardware, "confirm": shlex.join(["tilewire", "run", "RECIPE", *words])}
 
 
-def _show(law: AccuracyLaw, found: dict[float, list[Choice]]) -> None:
+def _show(law: AccuracyLaw, found: dict[float, list[Choice]], kin: list[Kin]) -> None:
     table("Law", ("parameter", "value"), [(k, v) for k, v in _law(law).items() if isinstance(v, float | int)])
+    if kin:
+        pairs = [
+            (" / ".join(k.cells), " / ".join(k.chips), k.seeds, k.difference, k.low95, k.high95, k.agree) for k in kin
+        ]
+        head_of_kin = ("cells", "chips", "seeds", "difference", "low 95", "high 95", "agree")
+        table("One profile on two chips: accuracy of the second less the first", head_of_kin, pairs)
     head = (
         "grid",
         "profile",
