@@ -257,7 +257,15 @@ def _cells(content: Content) -> Markup:
             shown(round(own[n]["value"])) if own[n]["value"] is not None else MISSING
             for n in ("parameters", "branches", *keys)
         )
-        rows.append((row["cell"], ", ".join(row["groups"]), row["seeds"], _cell(own["test_accuracy"], percent), *means))
+        rows.append(
+            (
+                tag("span", row["cell"], class_="name"),
+                ", ".join(row["groups"]),
+                row["seeds"],
+                _cell(own["test_accuracy"], percent),
+                *means,
+            )
+        )
     head = (
         "cell",
         "methods",
@@ -279,14 +287,15 @@ def _floors(content: Content) -> Markup:
 
 
 def _failed(content: Content) -> Markup:
-    rows = [(row["cell"], row["seed"], str(row["error"]).splitlines()[0]) for row in content["failed"]]
-    if not rows:
+    """Seeds of a cell that share a reason stand in one row."""
+    seeds: dict[tuple[str, str], list[str]] = {}
+    for row in content["failed"]:
+        seeds.setdefault((row["cell"], str(row["error"]).splitlines()[0]), []).append(str(row["seed"]))
+    if not seeds:
         return Markup()
-    return card(
-        "Failed or not run",
-        table(("cell", "seed", "reason"), rows, numeric=(1,)),
-        note=f"{len(rows)} trainings without a result.",
-    )
+    rows = [(cell, ", ".join(own), reason) for (cell, reason), own in seeds.items()]
+    note = f"{len(content['failed'])} trainings without a result."
+    return card("Failed or not run", table(("cell", "seeds", "reason"), rows), note=note)
 
 
 def _provenance(content: Content) -> Markup:

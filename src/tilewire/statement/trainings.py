@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +50,7 @@ def _training(row: dict[str, str]) -> Training:
     return Training(row["cell"], int(row["seed"]), row.get("chip") or "", finite, row["error"])
 
 
+@lru_cache(maxsize=64)
 def fabric_of(chip: str) -> TileFabric:
     """A chip of this family, grid and neurons per tile ("mosaic 5x5x32"), S channels everywhere, tile outputs S wide.
 
