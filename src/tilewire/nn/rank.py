@@ -57,7 +57,7 @@ def rank(
     designs = []
     for name in families or TOPOLOGIES:
         for number, member in enumerate(members(name, n_in, n_out, budget, _stream(seed, name, 0))):
-            scores = _composed(member, [_stream(seed, name, 1 + number, s) for s in range(seeds)], law)
+            scores = composed_scores(member, [_stream(seed, name, 1 + number, s) for s in range(seeds)], law)
             designs.append(Design(member, scores, composite(scores, budget, n_in * n_out)))
             if progress:
                 progress(designs[-1])
@@ -79,8 +79,10 @@ def _stream(seed: int, name: str, *cursor: int) -> np.random.Generator:
     return np.random.default_rng([seed, *name.encode(), *cursor])
 
 
-def _composed(topology: Topology, streams: Sequence[np.random.Generator], law: str) -> dict[str, float | None]:
-    """The scores of the composite; none of them changes when the whole product is multiplied by a number, which saves measuring it."""
+def composed_scores(topology: Topology, streams: Sequence[np.random.Generator], law: str) -> dict[str, float | None]:
+    """The scores of the composite at the draws ``streams`` of a law. None of them changes when the whole product is multiplied by a number,
+    which saves measuring it.
+    """
     draw = drawn_values if is_scale_free(topology) else initial_values
     cases = [Case(topology, draw(topology, rng, law), rng) for rng in streams]
     drawn = {name: float(np.mean([SCORES[name](case) for case in cases])) for name in DRAWN}

@@ -1,7 +1,12 @@
 """Analytic screen of cascades on streaming accelerators: each different network is built once, its accelerators are priced as arrays.
 
-Accuracy is replaced by ``score`` = ln of the number of weights and biases: at equal density the number of weights is what accuracy
-follows first. It only chooses the first generation of a search.
+Accuracy is replaced by a score that needs no data: over the L hidden layers with composites k_l (`tilewire.nn.rank.composite`, freedom as a
+share of n_in n_out) and the widths b_w, b_a of weights and activations,
+
+    score = ln(parameters) + 1/L sum_l ln k_l - L ln(1 + q(b_w) + q(b_a)),   q(b) = (4 / (2^(b-1) - 1/2))^2 / 12
+
+q is the power of rounding noise against the signal if the largest magnitude is four standard deviations. Our own measure: it only chooses
+the first generation of a search.
 """
 
 from __future__ import annotations
@@ -18,6 +23,9 @@ from tilewire.cost.streaming import PRICES, screen
 from tilewire.errors import TilewireError
 from tilewire.hardware.technology_file import load_technology
 from tilewire.mapping.streaming_network import StreamingNetwork
+from tilewire.nn.rank import composed_scores, composite
+from tilewire.streams import stream
+from tilewire.topology.stage import Topology
 
 if TYPE_CHECKING:
     from tilewire.search.study import Study
@@ -37,6 +45,7 @@ class StreamScreen:
         wanted = [*study.file.objectives, *(constraint.name for constraint in study.constraints)]
         self.names = tuple(dict.fromkeys(name for name in wanted if name in PRICES))
         self.networks: dict[str, StreamingNetwork | None] = {}
+        self.scores: dict[str, float] = {}
 
     def __call__(self, columns: Mapping[str, NDArray[Any]], n: int) -> dict[str, Floats]:
         own = [name for name in columns if name.startswith(("layers.", "task."))]
@@ -49,7 +58,7 @@ class StreamScreen:
                 part = screen(network, self._designs(columns, rows), self.technology, self.names)
                 for name, values in part.items():
                     found[name][rows] = values
-                found["score"][rows] = np.log(network.parameters)
+                found["score"][rows] = self._score(str(key), network, columns, rows)
         return found
 
     def _network(self, key: str) -> StreamingNetwork | None:
@@ -63,6 +72,16 @@ class StreamScreen:
                 self.networks[key] = None
         return self.networks[key]
 
+    def _score(
+        self, key: str, network: StreamingNetwork, columns: Mapping[str, NDArray[Any]], rows: NDArray[np.int64]
+    ) -> Floats:
+        if key not in self.scores:
+            hidden = [_layer_score(layer) for layer in network.layers[:-1]]
+            self.scores[key] = float(np.log(network.parameters) + np.mean(hidden))
+        designs = self._designs(columns, rows)
+        noise = _rounding(designs["weight_bits"]) + _rounding(designs["activation_bits"])
+        return np.asarray(self.scores[key] - (len(network.layers) - 1) * np.log1p(noise), np.float64)
+
     def _designs(self, columns: Mapping[str, NDArray[Any]], rows: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
         base = self.recipe.accelerator
         given = {
@@ -75,6 +94,17 @@ class StreamScreen:
         given.setdefault("banks", given["pes"])
         clock = given.pop("clock")
         return given | {"clock_hz": np.array([_hertz(value) for value in clock.tolist()])}
+
+
+def _layer_score(layer: Topology) -> float:
+    """ln of the composite; minus infinity where it is 0."""
+    pairs = layer.n_in * layer.n_out
+    with np.errstate(divide="ignore"):
+        return float(np.log(composite(composed_scores(layer, [stream(0, "screen")], "auto"), pairs, pairs)))
+
+
+def _rounding(bits: NDArray[Any]) -> Floats:
+    return np.asarray((4 / (2.0 ** (bits - 1.0) - 0.5)) ** 2 / 12, np.float64)
 
 
 def _plain(value: Any) -> Any:
