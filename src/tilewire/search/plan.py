@@ -10,14 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
 from tilewire.design import Design, key_of
 from tilewire.search.front import spread
 from tilewire.search.propose import by_sampler, uniformly
-from tilewire.search.screen import Screen, hopeless, screened
+from tilewire.search.screen import Screen, hand_figures, hopeless, screened
 from tilewire.search.study import Study
 from tilewire.streams import stream
 
@@ -104,7 +104,7 @@ class Plan:
         elif generation < budget.generations:
             designs, stage = self._short(arm, generation, earlier), "short"
         elif generation == budget.generations:
-            designs = survivors(self.study, earlier)
+            designs = survivors(self.study, earlier, self.screen if arm == "search" else None)
         seeds = range(budget.seeds if stage == "full" else 1)
         pairs = [(design, seed) for design in designs for seed in seeds]
         return [Draw(arm, len(earlier) + i, stage, generation, design, seed) for i, (design, seed) in enumerate(pairs)]
@@ -125,11 +125,36 @@ class Plan:
         return by_sampler(study, history, count, known, rng, hopeless(study, self.screen))
 
 
-def survivors(study: Study, entries: Sequence[Entry]) -> list[Design]:
-    """The designs of the short trainings that span most volume, front after front, at most ``budget.survivors``."""
-    rows = [(draw.design, result) for draw, result in entries if draw.stage == "short" and admissible(study, result)]
-    losses: list[Any] = [study.losses(result.objectives) for _, result in rows if result is not None]
-    if not losses:
+def survivors(study: Study, entries: Sequence[Entry], screen: Screen | None = None) -> list[Design]:
+    """The designs of the short trainings that go on, at most ``budget.survivors``: up to a half the most accurate ones of those that beat
+    the hand-made design in every figure that arithmetic knows, then those that span most volume, front after front.
+    """
+    rows = [
+        (draw.design, result)
+        for draw, result in entries
+        if draw.stage == "short" and result is not None and admissible(study, result)
+    ]
+    if not rows:
         return []
+    losses = np.array([study.losses(result.objectives) for _, result in rows], float)
     reference = np.array([-v if up else v for v, up in zip(study.reference, study.maximised, strict=True)])
-    return [rows[i][0] for i in spread(np.array(losses), study.budget.survivors, reference)]
+    order = [*_ahead_of_hand(study, rows, screen), *spread(losses, len(rows), reference)]
+    return [rows[i][0] for i in list(dict.fromkeys(order))[: study.budget.survivors]]
+
+
+def _ahead_of_hand(study: Study, rows: Sequence[tuple[Design, Result]], screen: Screen | None) -> list[int]:
+    hand = hand_figures(study, screen)
+    known = [(name, up) for name, up in zip(study.file.objectives, study.maximised, strict=True) if name in hand]
+    if not known or study.file.accuracy not in study.file.objectives:
+        return []
+
+    def figure(i: int, name: str) -> float:
+        value = rows[i][1].objectives[name]
+        return np.nan if value is None else value
+
+    ahead = [
+        i
+        for i in range(len(rows))
+        if all(figure(i, name) > hand[name] if up else figure(i, name) < hand[name] for name, up in known)
+    ]
+    return sorted(ahead, key=lambda i: -figure(i, study.file.accuracy))[: study.budget.survivors // 2]

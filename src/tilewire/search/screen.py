@@ -67,17 +67,24 @@ class _Pool:
         return [self.space.design(self.codes[i]) for i in rows]
 
 
+def _of_hand(study: Study, screen: Screen) -> Mapping[str, NDArray[np.float64]]:
+    return screen({name: np.array([value]) for name, value in study.file.hand.settings.items()}, 1)
+
+
 def _hand(study: Study, screen: Screen) -> NDArray[np.float64] | None:
-    """The figures of the design made by hand, if the screen can tell them."""
-    columns = {}
-    for name, value in study.file.hand.settings.items():
-        columns[name] = (
-            np.empty(1, object) if isinstance(value, list) and name in study.space.knobs else np.array([value])
-        )
-        if columns[name].dtype == object:
-            columns[name][0] = value
-    losses = _losses(study, screen(columns, 1), 1)[0]
+    """The losses of the design made by hand, if the screen can tell them."""
+    losses = _losses(study, _of_hand(study, screen), 1)[0]
     return None if np.isnan(losses).any() else losses
+
+
+def hand_figures(study: Study, screen: Screen | None) -> dict[str, float]:
+    """Objectives of the design made by hand, as far as the screen knows them."""
+    if screen is None:
+        return {}
+    found = _of_hand(study, screen)
+    return {
+        name: float(found[name][0]) for name in study.file.objectives if name in found and np.isfinite(found[name][0])
+    }
 
 
 def hopeless(study: Study, screen: Screen | None) -> Callable[[Design], bool]:

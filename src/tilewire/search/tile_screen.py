@@ -54,6 +54,8 @@ class TileScreen:
         self.names = tuple(dict.fromkeys(name for name in wanted if name in PRICES))
 
     def __call__(self, columns: Mapping[str, NDArray[Any]], n: int) -> dict[str, Floats]:
+        if "hardware" in columns:
+            return {name: np.full(n, np.nan) for name in (*self.names, "score")}  # another chip altogether
         grids = self._column(columns, "hardware.grid", self.hardware["grid"], n)
         found: dict[str, Floats] = {}
         for grid in np.unique(grids, axis=0):
@@ -112,7 +114,7 @@ class TileScreen:
         }
         found = estimate(
             geometry, density, RATE, self.steps, neurons_per_tile=s, technology=fabric.technology, names=self.names,
-            input_rows=RATE * self.channels, input_tiles=max(int(grid.inputs.sum()), 1),
+            input_rows=RATE * self.channels, input_tiles=max(int(grid.inputs.sum()), 1), own_share=1 - float(grid.inputs.mean()),
             router=widths.get("router"), tile_in=widths.get("tile_in"), tile_out=widths.get("tile_out"),
         )  # fmt: skip
         columns_found = {name: np.asarray(values, np.float64) for name, values in found.items() if values is not None}
