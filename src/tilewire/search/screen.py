@@ -22,13 +22,13 @@ CHUNK = 2048
 
 def screened(study: Study, screen: Screen, count: int, rng: np.random.Generator) -> list[Design]:
     """``count`` designs of a scrambled Sobol sequence of ``budget.screen``: up to a half that beat the hand-made design in every figure
-    of the screen, by the volume between the two, and those that span most volume of the analytic front.
+    of the screen, best scores first, and those that span most volume of the analytic front.
 
     Objectives that the screen does not know are left out of the comparison; an accuracy is replaced by the data-free ``score``.
     """
     source = qmc.Sobol(len(study.space.knobs), rng=rng)
     front, better = _Pool(study), _Pool(study)
-    hand = _hand(study, screen)
+    hand, score = _hand(study, screen), _score_column(study, screen)
     left = study.budget.screen
     while left > 0:
         n = min(CHUNK, left)
@@ -42,7 +42,7 @@ def screened(study: Study, screen: Screen, count: int, rng: np.random.Generator)
             better.add(codes, losses)
             better.keep(np.asarray((better.losses < hand).all(axis=1)))
             best = np.zeros(len(better.losses), bool)
-            best[np.argsort(-np.prod(hand - better.losses, axis=1), kind="stable")[: count // 2]] = True
+            best[np.argsort(better.losses[:, score], kind="stable")[: count // 2]] = True
             better.keep(best)
     rows = spread(front.losses, count, np.full(front.losses.shape[1], np.inf)) if len(front.losses) else []
     chosen = [*better.designs(range(len(better.losses))), *front.designs(rows)]
@@ -77,6 +77,16 @@ def _hand(study: Study, screen: Screen) -> NDArray[np.float64] | None:
     return None if np.isnan(losses).any() else losses
 
 
+def _score_column(study: Study, screen: Screen) -> int:
+    """Column of `_losses` that stands for accuracy; the first one if the study has no accuracy."""
+    known = [_known_as(name) for name in study.file.objectives if _known_as(name) in _of_hand(study, screen)]
+    return known.index("score") if "score" in known else 0
+
+
+def _known_as(name: str) -> str:
+    return "score" if name.endswith("_accuracy") else name
+
+
 def hand_figures(study: Study, screen: Screen | None) -> dict[str, float]:
     """Objectives of the design made by hand, as far as the screen knows them."""
     if screen is None:
@@ -103,7 +113,7 @@ def _losses(study: Study, found: Mapping[str, NDArray[np.float64]], n: int) -> N
     """[n, known objectives]; NaN where a constraint that the screen knows is broken."""
     columns = []
     for name, up in zip(study.file.objectives, study.maximised, strict=True):
-        values = found.get("score" if name.endswith("_accuracy") else name)
+        values = found.get(_known_as(name))
         if values is not None:
             columns.append(-values if up else values)
     table = np.stack(columns, axis=1) if columns else np.zeros((n, 1))
