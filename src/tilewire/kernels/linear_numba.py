@@ -72,49 +72,73 @@ class Rows(torch.autograd.Function):
 
 
 class BlockProducts(torch.autograd.Function):
-    """(x, weight [P, rows, columns]) -> y for a `BlockPattern` whose sides are multiples of ``NARROW``."""
+    """(x, weight [P, rows, columns]) -> y for a `BlockPattern` whose sides are multiples of ``NARROW``.
+
+    Everything a call touches in the interpreter has left the caches since the last one and counts: no arrays around tensors.
+    """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, pattern: BlockPattern) -> Tensor:
         """Products per target; x and the weights are kept as they are."""
         ctx.save_for_backward(x, weight)
         ctx.pattern = pattern
-        y = _multiply(array(x), array(weight), pattern.by_target, pattern.source, pattern.outputs)
-        return torch.from_numpy(y)
+        return _multiply(x, weight, pattern.by_target, pattern.source, pattern.outputs)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         """The transposed product, and the products of errors with inputs block by block."""
-        x, weight = (array(tensor) for tensor in ctx.saved_tensors)
-        pattern, error, dx, dw = ctx.pattern, array(grads[0]), None, None
-        if ctx.needs_input_grad[0]:
-            dx = torch.from_numpy(
-                _multiply(error, weight, pattern.by_source, pattern.target, pattern.inputs, turned=True)
-            )
-        if ctx.needs_input_grad[1]:
-            sums = aligned(weight.shape, x.dtype)
+        x, weight = ctx.saved_tensors
+        pattern, error = ctx.pattern, grads[0]
+        wants_x, wants_weight, _ = ctx.needs_input_grad
+        dx = (
+            _multiply(error, weight, pattern.by_source, pattern.target, pattern.inputs, turned=True)
+            if wants_x
+            else None
+        )
+        return dx, _weight_gradient(x, error, pattern) if wants_weight else None, None
 
-            def work(_: int, first: int, last: int) -> None:
-                block_kernel.backward_weight(first, last, x, pattern.by_target, pattern.source, error, sums)
 
-            in_shares(work, pattern.n_targets, threads_for(len(x) * sums.size))
-            dw = torch.from_numpy(sums)
-        return dx, dw, None
+KIND = {torch.float32: np.empty(0, np.float32), torch.float64: np.empty(0, np.float64)}
 
 
 def _multiply(
-    x: NDArray[Any], weight: NDArray[Any], groups: block_kernel.Groups, source: NDArray[np.int32], outputs: int,
-    turned: bool = False,
-) -> NDArray[Any]:  # fmt: skip
+    x: Tensor, weight: Tensor, groups: block_kernel.Groups, source: NDArray[np.int32], outputs: int, turned: bool = False
+) -> Tensor:  # fmt: skip
     """The product with the blocks, or with their transpose; threads own samples."""
-    y, tall = aligned((len(x), outputs), x.dtype), block_kernel.TALL
-
-    def work(_: int, first: int, last: int) -> None:
-        block_kernel.multiply(first * tall, min(last * tall, len(x)), x, groups, source, weight, turned, y)
-
-    in_shares(work, -(-len(x) // tall), threads_for(len(x) * weight.size))
+    x, weight = x.contiguous(), weight.contiguous()
+    batch, inputs = x.shape
+    y, tall = torch.empty((batch, outputs), dtype=x.dtype), block_kernel.TALL
+    rest = (
+        KIND[x.dtype], batch, x.data_ptr(), inputs, groups, source, weight.data_ptr(), tuple(weight.shape), turned, y.data_ptr(), outputs,
+    )  # fmt: skip
+    threads = threads_for(batch * weight.numel())
+    if threads == 1:
+        block_kernel.multiply_at(0, batch, *rest)
+    else:
+        in_shares(
+            lambda _, first, last: block_kernel.multiply_at(first * tall, min(last * tall, batch), *rest),
+            -(-batch // tall), threads,
+        )  # fmt: skip
     return y
+
+
+def _weight_gradient(x: Tensor, error: Tensor, pattern: BlockPattern) -> Tensor:
+    """The products of errors with inputs, block by block; threads own targets."""
+    x, error = x.contiguous(), error.contiguous()
+    dw = torch.empty(pattern.shape, dtype=x.dtype)
+    rest = (
+        KIND[x.dtype], len(x), x.data_ptr(), pattern.inputs, pattern.by_target, pattern.source, error.data_ptr(), pattern.outputs,
+        dw.data_ptr(), pattern.shape,
+    )  # fmt: skip
+    threads = threads_for(len(x) * dw.numel())
+    if threads == 1:
+        block_kernel.backward_weight_at(0, pattern.n_targets, *rest)
+    else:
+        in_shares(
+            lambda _, first, last: block_kernel.backward_weight_at(first, last, *rest), pattern.n_targets, threads
+        )
+    return dw
 
 
 def array(tensor: Tensor) -> NDArray[Any]:

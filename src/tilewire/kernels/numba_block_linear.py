@@ -10,11 +10,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
+from numba import carray, njit, types
 from numpy.typing import NDArray
 
 from tilewire.kernels.numba_products import LARGE, copy_row, outer_products, transpose
-from tilewire.kernels.numba_vector import LANES
+from tilewire.kernels.numba_vector import LANES, instruction
 
 NARROW = 8
 """Columns of the narrow product; sides of blocks are multiples of it."""
@@ -169,3 +169,40 @@ def backward_weight(
                 _product(
                     flat, p * rows * columns, columns, rows, columns, own, 0, 1, rows, error, 0, columns, height, b > 0
                 )
+
+
+@instruction
+def _pointer(typingctx: Any, address: Any) -> Any:
+    """A number as the address that it is."""
+
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        return builder.inttoptr(values[0], context.get_value_type(signature.return_type))
+
+    return types.voidptr(types.uintp), codegen
+
+
+Shape = tuple[int, ...]
+
+
+@njit(cache=True, nogil=True)
+def multiply_at(
+    first: int, last: int, kind: NDArray[Any], batch: int, x: int, inputs: int, groups: Groups, source: Ints, weight: int, shape: Shape,
+    turned: bool, y: int, outputs: int,
+) -> None:  # fmt: skip
+    """``multiply`` for addresses of contiguous numbers of the type of ``kind``: arrays cost the caller more than a small product."""
+    multiply(
+        first, last, carray(_pointer(x), (batch, inputs), kind.dtype), groups, source, carray(_pointer(weight), shape, kind.dtype), turned,
+        carray(_pointer(y), (batch, outputs), kind.dtype),
+    )  # fmt: skip
+
+
+@njit(cache=True, nogil=True)
+def backward_weight_at(
+    first: int, last: int, kind: NDArray[Any], batch: int, x: int, inputs: int, groups: Groups, source: Ints, dy: int, outputs: int,
+    dw: int, shape: Shape,
+) -> None:  # fmt: skip
+    """``backward_weight`` for addresses, as in ``multiply_at``."""
+    backward_weight(
+        first, last, carray(_pointer(x), (batch, inputs), kind.dtype), groups, source, carray(_pointer(dy), (batch, outputs), kind.dtype),
+        carray(_pointer(dw), shape, kind.dtype),
+    )  # fmt: skip
