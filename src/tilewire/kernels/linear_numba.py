@@ -99,7 +99,7 @@ class BlockProducts(torch.autograd.Function):
         return dx, _weight_gradient(x, error, pattern) if wants_weight else None, None
 
 
-KIND = {torch.float32: np.empty(0, np.float32), torch.float64: np.empty(0, np.float64)}
+KIND: dict[torch.dtype, NDArray[Any]] = {torch.float32: np.empty(0, np.float32), torch.float64: np.empty(0, np.float64)}
 
 
 def _multiply(
@@ -109,7 +109,7 @@ def _multiply(
     x, weight = x.contiguous(), weight.contiguous()
     batch, inputs = x.shape
     y, tall = torch.empty((batch, outputs), dtype=x.dtype), block_kernel.TALL
-    rest = (
+    rest: tuple[Any, ...] = (
         KIND[x.dtype], batch, x.data_ptr(), inputs, groups, source, weight.data_ptr(), tuple(weight.shape), turned, y.data_ptr(), outputs,
     )  # fmt: skip
     threads = threads_for(batch * weight.numel())
@@ -127,7 +127,7 @@ def _weight_gradient(x: Tensor, error: Tensor, pattern: BlockPattern) -> Tensor:
     """The products of errors with inputs, block by block; threads own targets."""
     x, error = x.contiguous(), error.contiguous()
     dw = torch.empty(pattern.shape, dtype=x.dtype)
-    rest = (
+    rest: tuple[Any, ...] = (
         KIND[x.dtype], len(x), x.data_ptr(), pattern.inputs, pattern.by_target, pattern.source, error.data_ptr(), pattern.outputs,
         dw.data_ptr(), pattern.shape,
     )  # fmt: skip

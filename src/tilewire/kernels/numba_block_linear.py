@@ -10,7 +10,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import carray, njit, types
+from numba import njit, types
+from numba.np.numpy_support import carray
 from numpy.typing import NDArray
 
 from tilewire.kernels.numba_products import LARGE, copy_row, outer_products, transpose
