@@ -92,6 +92,17 @@ def test_draws_are_uniform_like_the_slow_ones(wanted):
     assert max(abs(fast[p] - slow[p]) for p in slow) <= 5 * np.sqrt(2 * draws * 0.25)
 
 
+@settings(deadline=None, max_examples=30)
+@given(seed=st.integers(0, 999), tiles=st.integers(2, 5), size=st.integers(1, 5), n=st.integers(0, 40))
+def test_linked_pairs_need_no_order_may_repeat_and_may_be_dead(seed, tiles, size, n):
+    rng, arrays = np.random.default_rng(seed), line_of_tiles(tiles, size)
+    source, target = (rng.integers(low, high, n).astype(np.int32) for low, high in ((0, tiles * size), (-1, tiles)))
+    slack = rng.integers(0, 2 * size + 1, (tiles, tiles - 1))
+    ordered = sorted_branches(source, target, tiles * size, tiles)
+    a, b = (fill_quotas(np.random.default_rng(5), slack, *arrays, *pairs) for pairs in (ordered, (source, target)))
+    assert all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))
+
+
 def test_the_same_generator_draws_the_same():
     arrays = line_of_tiles(4, 5)
     slack, none = np.full((4, 3), 4), np.zeros(0, np.int32)

@@ -129,14 +129,20 @@ def fill_quotas(
     """Branches that fill ``slack`` [tiles, classes], each class of a tile uniform without replacement among its free pairs.
 
     The pairs of tile t and class c are ``neurons_of[t]`` x ``reach[t, reach_ptr[t, c] : reach_ptr[t, c + 1]]``, less the linked ones.
-    ``class_of`` [tiles, tiles] is -1 for pairs that have no quota. Returns (source, target); fewer than the slack where pairs run out.
+    ``class_of`` [tiles, tiles] is -1 for pairs that have no quota. The linked pairs need no order, may repeat, and do not exist where their
+    target is negative. Returns (source, target); fewer than the slack where pairs run out.
     """
     tiles, classes = slack.shape
     taken = np.zeros((tile_of.size, (tiles + 63) >> 6), np.uint64)
-    for k in range(linked_source.size):
-        _take(taken, linked_source[k], linked_target[k])
     held = np.zeros((tiles, classes), np.int64)
-    count_branches(held, 1, tile_of, class_of, linked_source, linked_target)
+    for k in range(linked_source.size):
+        neuron, tile = linked_source[k], linked_target[k]
+        if tile >= 0 and not _is_taken(taken, neuron, tile):
+            _take(taken, neuron, tile)
+            own = tile_of[neuron]
+            column = class_of[own, tile]
+            if column >= 0:
+                held[own, column] += 1
     wanted = slack.sum()
     source, target, n = np.empty(wanted, np.int32), np.empty(wanted, np.int32), 0
     for t in range(tiles):

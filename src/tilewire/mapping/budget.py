@@ -66,6 +66,13 @@ class Bulk(Protocol):
     def remove_all(self, source: Ints, tile: Ints) -> None: ...
 
 
+@runtime_checkable
+class Unsorted(Protocol):
+    """A budget state that fills up beside branches in any order, which spares the sort of all that stay."""
+
+    def fill_beside(self, source: Ints, tile: Ints, wanted: int, rng: np.random.Generator) -> Connectivity: ...
+
+
 class Budget(Protocol):
     """A kind of constraint C on connectivity."""
 
@@ -181,18 +188,22 @@ class HopProfileState:
 
     def fill(self, linked: Connectivity, wanted: int, rng: np.random.Generator) -> Connectivity:
         """Per source tile and class: slots without replacement among the free (neuron, tile) pairs, so quotas are met exactly."""
+        return self.fill_beside(linked.source, linked.target, wanted, rng)
+
+    def fill_beside(self, source: Ints, tile: Ints, wanted: int, rng: np.random.Generator) -> Connectivity:
+        """``fill`` beside a table of branches int32 [n] each, in any order; those with a negative tile do not exist."""
         from tilewire.kernels.numba_rewire import fill_quotas, sorted_branches
 
         slack = np.maximum(self.capacity - self.use, 0)
-        source, target = fill_quotas(
-            rng, slack, self._neurons_of, self._reach, self._reach_ptr, self.budget.tile_of, self.class_of, linked.source, linked.target
+        new, target = fill_quotas(
+            rng, slack, self._neurons_of, self._reach, self._reach_ptr, self.budget.tile_of, self.class_of, source, tile
         )  # fmt: skip
-        if source.size > wanted:
-            keep = rng.permutation(source.size)[:wanted]
-            source, target = source[keep], target[keep]
-        self._count(source, target, 1)
-        n = linked.n_sources, linked.n_targets
-        return Connectivity(*n, *sorted_branches(source, target, *n))
+        if new.size > wanted:
+            keep = rng.permutation(new.size)[:wanted]
+            new, target = new[keep], target[keep]
+        self._count(new, target, 1)
+        n = self.budget.tile_of.size, self.budget.fabric.n_tiles
+        return Connectivity(*n, *sorted_branches(new, target, *n))
 
 
 def fill_by_rejection(

@@ -13,7 +13,7 @@ from tilewire.connectivity import Connectivity
 from tilewire.errors import BudgetError
 from tilewire.kernels.blocks import DEAD, Blocks
 from tilewire.kernels.numba_rewire import sorted_branches
-from tilewire.mapping.budget import Budget, BudgetState, Bulk
+from tilewire.mapping.budget import Budget, BudgetState, Bulk, Unsorted
 from tilewire.nn.initialise import InitialLaw
 from tilewire.rewire.drop import DropRule
 from tilewire.rewire.grow import GrowRule, uniform
@@ -86,7 +86,10 @@ class Rewiring:
         """Fill empty slots with branches that the budget admits; the weights of those that stay empty are 0."""
         table = self.table
         empty = np.flatnonzero(table.tile == DEAD)
-        new = self.choose(self.state, live_branches(table), empty.size, positions)
+        if self.choose is uniform and isinstance(self.state, Unsorted):
+            new = self.state.fill_beside(table.source, table.tile, empty.size, positions)
+        else:
+            new = self.choose(self.state, live_branches(table), empty.size, positions)
         born, weight[empty[len(new) :]] = empty[: len(new)], 0.0
         table.source[born], table.tile[born] = new.source, new.target
         weight[born] = self.newborn((born.size, weight.shape[1]), weights)
