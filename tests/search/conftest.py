@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -75,14 +76,18 @@ def books():
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory):
+def postgres():
     """URL of an empty database of a server of our own. Needs Debian's package `postgresql`; CI fails without it, others skip."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb")) or [Path(p) for p in [shutil.which("initdb")] if p]
     if not found:
         if os.environ.get("CI"):
             pytest.fail("PostgreSQL is not installed")
         pytest.skip("PostgreSQL is not installed")
-    folder = tmp_path_factory.mktemp("postgres")
+    with tempfile.TemporaryDirectory(prefix="tilewire-postgres-", ignore_cleanup_errors=True) as name:
+        yield from _served(found[-1], Path(name))
+
+
+def _served(initdb, folder):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -90,13 +95,11 @@ def postgres(tmp_path_factory):
     if os.getuid() == 0:  # the server refuses to run as root
         user = "postgres"
         owner = pwd.getpwnam(user)
-        for path in (folder, *folder.parents[:2]):
-            path.chmod(path.stat().st_mode | 0o711)
         os.chown(folder, owner.pw_uid, owner.pw_gid)
 
     def run(*words):
         # Not captured: the server would keep the pipe open.
-        command = [str(found[-1].with_name(words[0])), *words[1:]]
+        command = [str(initdb.with_name(words[0])), *words[1:]]
         subprocess.run(command, check=True, user=user, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=folder)
 
     data = folder / "data"

@@ -38,10 +38,13 @@ def growth() -> list[Contest]:
 
     At least one input or block per output, so the lowest densities of blocks are the same layer.
     """
-    own = ("tilewire-auto", "masked-dense", "dense")
+    kept = ("tilewire-auto", "masked-dense", "dense")
     return [
         replace(
-            full, contestants={name: full.contestants[name] for name in own}, exact=("masked-dense", "tilewire-auto")
+            full,
+            contestants={name: full.contestants[name] for name in kept},
+            exact=("masked-dense", "tilewire-auto"),
+            own=frozenset({"tilewire-auto"}),
         )
         for full in (contest(n, d, storage) for n in SIZES for storage in ("rows", "blocks") for d in DENSITIES)
     ]
