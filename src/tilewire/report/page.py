@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-from importlib import resources
 from pathlib import Path
 
 from tilewire.checkpoint import replace_file
@@ -15,6 +12,7 @@ from tilewire.report.curves import training_curves
 from tilewire.report.loads import load_histogram, steps, worst_ports
 from tilewire.report.markup import Markup, card, figure, tag
 from tilewire.report.run_folder import RunFolder, at, read_run
+from tilewire.report.shell import asset, document
 from tilewire.report.summary import (
     baseline_of,
     class_names,
@@ -42,22 +40,7 @@ def write_report(folder: Path) -> Path:
 
 def render(run: RunFolder) -> str:
     """The page of a run as HTML text."""
-    style, script = _asset("page.css"), _asset("page.js")
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
-    head = tag(
-        "head", tag("meta", charset="utf-8"), tag("meta", http_equiv="Content-Security-Policy", content=policy),
-        tag("meta", name="viewport", content="width=device-width, initial-scale=1"), tag("title", f"{run.name}: Tilewire report"),
-        tag("style", Markup(style)),
-    )  # fmt: skip
-    body = tag(
-        "body", tag("main", *_sections(run)), tag("div", id="tip", role="tooltip"), tag("script", Markup(script))
-    )
-    return f"<!doctype html>\n{tag('html', head, body, lang='en')}\n"
-
-
-def _asset(name: str) -> str:
-    return (resources.files("tilewire.report") / name).read_text(encoding="utf-8")
+    return document(f"{run.name}: Tilewire report", *_sections(run), script=asset("page.js"))
 
 
 def _sections(run: RunFolder) -> list[Markup]:
