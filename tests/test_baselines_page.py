@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tilewire.config import Recipe, load_recipe
-from tilewire.run import build
+from tilewire.parts import build
 from tilewire.sweep import Grid, cells_of, load_grid
 
 PAGE = Path(__file__).parents[1] / "docs" / "baselines.md"

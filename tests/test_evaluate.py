@@ -8,7 +8,8 @@ from tilewire.data.record import SPLITS
 from tilewire.evaluate import map_network, objectives, score, wiring_objectives
 from tilewire.mapping.routing import load_mapping
 from tilewire.nn.inference import infer_network
-from tilewire.run import build, execute
+from tilewire.parts import build
+from tilewire.run import execute
 
 
 @pytest.fixture

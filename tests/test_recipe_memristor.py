@@ -10,7 +10,8 @@ from tilewire.evaluate import memristor_objectives
 from tilewire.kernels.numba_infer import infer
 from tilewire.nn.inference import infer_network
 from tilewire.nn.memristor import Memristor
-from tilewire.run import Interrupted, Silent, build, execute
+from tilewire.parts import build
+from tilewire.run import Interrupted, Silent, execute
 
 DEVICE = {"levels": 4, "clip": 2.5, "noise": 0.1, "spread": 0.1, "scale": "tile"}
 

@@ -12,7 +12,8 @@ import pytest
 from tilewire import checkpoint
 from tilewire.config import load_recipe
 from tilewire.errors import BudgetError, DataError, RunError, TilewireError, TrainingError, UsageError
-from tilewire.run import Interrupted, Silent, execute, prepare_data
+from tilewire.parts import prepare_data
+from tilewire.run import Interrupted, Silent, execute
 
 ARTEFACTS = ("metrics.jsonl", "evaluation.json", "config.yaml", "hardware.yaml")
 

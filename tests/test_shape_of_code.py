@@ -25,7 +25,7 @@ BANDS = [
     {"simulate"},
     {"cost"},
     {"report", "interchange"},
-    {"run", "evaluate"},
+    {"parts", "shared_phase", "run", "evaluate"},
     {"sweep", "compare"},
     {"statement"},
     {"codesign"},

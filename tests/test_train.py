@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tilewire.config import TrainConfig, load_recipe
 from tilewire.errors import RunError, TrainingError
-from tilewire.run import build
+from tilewire.parts import build
 from tilewire.train import learning_rate
 
 

@@ -24,7 +24,7 @@ from tilewire.nn.inference import Inference, infer_network
 from tilewire.streams import stream
 
 if TYPE_CHECKING:
-    from tilewire.run import Parts
+    from tilewire.parts import Parts
 
 MAXIMISE, MINIMISE, REPORT = "maximise", "minimise", "report"
 

@@ -24,6 +24,8 @@ from tilewire.config import dump, load_recipe
 from tilewire.errors import ConfigError, Fault, RunError, UsageError, nearest
 from tilewire.yamlfile import Record, load
 
+SHARED = ".shared"  # first phases of compressions, trained once for all cells that have them
+
 
 class Grid(Record):
     """A grid of trainings. ``settings`` hold for all; ``cells`` are named variants; ``axes`` {key: values} multiply every cell.
@@ -210,6 +212,7 @@ def run_sweep(
         if _finished(cell):
             return outcome_of(cell)
         command = [sys.executable, "-m", "tilewire", "run", recipe, "--out", str(cell.folder), "--quiet", "--json"]
+        command += ["--share", str(out / SHARED)]
         for setting in cell.settings:
             command += ["--set", setting]
         code, errors = children.run(command, environment)

@@ -10,9 +10,10 @@ from tilewire.errors import ConfigError
 from tilewire.hardware.mosaic import mosaic
 from tilewire.kernels.blocks import DEAD, Blocks
 from tilewire.mapping.budgets import build_budget
+from tilewire.parts import build
 from tilewire.rewire.compress import largest
 from tilewire.rewire.engine import live_branches
-from tilewire.run import Interrupted, Silent, build, execute
+from tilewire.run import Interrupted, Silent, execute
 
 STATIC = {"every": 0, "threshold": 0.3}
 

@@ -22,10 +22,11 @@ from tilewire.mapping.split_budget import branch_prices, links_per_branch
 from tilewire.nn.initialise import AboveThreshold
 from tilewire.nn.roles import TiledSpec
 from tilewire.nn.tiled import TiledRSNN
+from tilewire.parts import hardware_of
 from tilewire.rewire.constrained import Constrained
 from tilewire.rewire.drop import BranchThreshold
 from tilewire.rewire.learned_split import LearnedSplit, moved, prices_in, split_parts
-from tilewire.run import Interrupted, Silent, execute, hardware_of
+from tilewire.run import Interrupted, Silent, execute
 
 LAW = AboveThreshold(0.3, 0.5)
 
@@ -216,7 +217,7 @@ def test_recipes_split_and_permute_and_continue(router, toy_recipe, tmp_path):
 
 
 def test_a_recipe_with_nothing_to_split_is_refused_at_once(toy_recipe):
-    from tilewire.run import build
+    from tilewire.parts import build
 
     with pytest.raises(BudgetError, match="moves the profile of a memory budget"):
         build(load_recipe(str(toy_recipe(rewire={"split": {}}))))

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from tilewire.config import load_recipe
+from tilewire.parts import build
 from tilewire.rewire.drop import DROP_RULES
 from tilewire.rewire.magnitude import Rigl
-from tilewire.run import Interrupted, Silent, build, execute
+from tilewire.run import Interrupted, Silent, execute
 
 LIVELY = {"l1": 0.5, "temperature": 0.1, "density": 0.7, "share": 0.3, "threshold": 0.3, "min_live": 0.5, "alpha": 0.4}
 

@@ -19,6 +19,10 @@ def run(
         list[str] | None, typer.Option("--set", help="key=value changes, e.g. train.epochs=10.")
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
+    share: Annotated[
+        Path | None,
+        typer.Option("--share", help="Folder where runs with compress leave and find their common all-to-all phase."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Place, train, route, check, price and report in one folder. Ctrl-C saves; the same command continues."""
@@ -28,7 +32,7 @@ def run(
     evaluation = (
         _cascade(recipe, settings or [], folder)
         if is_cascade(recipe)
-        else _tiled(recipe, settings or [], folder, quiet)
+        else _tiled(recipe, settings or [], folder, quiet, share)
     )
     if json:
         emit(evaluation)
@@ -45,7 +49,7 @@ def _cascade(recipe: str, settings: list[str], folder: Path) -> dict[str, Any]:
     return execute_cascade(load_cascade(recipe, settings), folder)
 
 
-def _tiled(recipe: str, settings: list[str], folder: Path, quiet: bool) -> dict[str, Any]:
+def _tiled(recipe: str, settings: list[str], folder: Path, quiet: bool, share: Path | None) -> dict[str, Any]:
     from tilewire.config import load_recipe
     from tilewire.run import Interrupted, execute
     from tilewire.terminal import observe
@@ -53,7 +57,7 @@ def _tiled(recipe: str, settings: list[str], folder: Path, quiet: bool) -> dict[
     loaded = load_recipe(recipe, settings)
     try:
         with observe(loaded.train.epochs, quiet=quiet) as observer:
-            return execute(loaded, folder, observer)
+            return execute(loaded, folder, observer, share=share)
     except Interrupted as error:
         changes = [word for text in settings for word in ("--set", text)]
         again = shlex.join(["tilewire", "run", recipe, *changes, "--out", str(folder)])

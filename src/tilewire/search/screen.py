@@ -128,7 +128,7 @@ def screen_of(study: Study) -> Screen | None:
     """The screen of a study; None where no arithmetic answers for its designs: the first generation is then uniform."""
     from tilewire.cascade_recipe import CascadeRecipe
     from tilewire.errors import TilewireError
-    from tilewire.run import prepare_data
+    from tilewire.parts import prepare_data
     from tilewire.search.stream_screen import StreamScreen
     from tilewire.search.tile_screen import TileScreen
 
