@@ -27,6 +27,10 @@ def test_the_front_is_who_nobody_beats(losses):
     assert non_dominated(losses, chunk=2).tolist() == brute(losses)
 
 
+def test_a_row_that_is_better_by_less_than_rounding_wins():
+    assert non_dominated(np.array([[1.0, 1e-64], [1.0, 0.0]])).tolist() == [False, True]
+
+
 def test_rows_without_a_figure_are_never_on_the_front():
     assert non_dominated(np.array([[np.nan, 0.0], [1.0, 1.0]])).tolist() == [False, True]
 

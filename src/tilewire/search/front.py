@@ -17,7 +17,8 @@ def non_dominated(losses: Losses, chunk: int = 512) -> NDArray[np.bool_]:
     """
     losses = np.asarray(losses, np.float64)
     n = len(losses)
-    order = np.lexsort((np.arange(n), np.nansum(losses, axis=1)))  # whoever dominates a row has the smaller sum
+    # Whoever dominates a row comes before it in lexicographic order. Sums will not do: rounding makes them equal.
+    order = np.lexsort((np.arange(n), *losses.T[::-1]))
     kept: list[int] = []
     front = np.empty((0, losses.shape[1]))
     for start in range(0, n, chunk):
