@@ -37,7 +37,7 @@ class SparseTraining:
     moments. The hooks sit on the optimiser and the parameters: the module's class, forward, ``state_dict`` and copies stay as they are.
 
     rule: a name of `drop.DROP_RULES` with its defaults, or a rule. density: share of units that live over all these layers together,
-    split ``uniform`` or ``erk``; or fan_in: live inputs (units) of every output. granularity: "synapse", or "block" of ``block`` x
+    split ``uniform`` or ``erk``, or a share for each layer by module name ({"0": 0.01, "2": 0.03}); or fan_in: live inputs (units) of every output. granularity: "synapse", or "block" of ``block`` x
     ``block`` channels. protect: names of modules that stay dense with all below them. grow: "uniform" or "gradient"
     (default for `rigl`), with a share ``explore`` uniform. rescale: scale the first weights by sqrt(1 / density).
 
@@ -46,13 +46,13 @@ class SparseTraining:
     """
 
     def __init__(
-        self, model: nn.Module, optimiser: torch.optim.Optimizer, *, rule: str | DropRule = "set", density: float | None = None,
-        fan_in: int | None = None, granularity: str = "synapse", block: int = 4, split: str = "uniform", protect: Sequence[str] = (),
+        self, model: nn.Module, optimiser: torch.optim.Optimizer, *, rule: str | DropRule = "set",
+        density: float | Mapping[str, float] | None = None, fan_in: int | None = None, granularity: str = "synapse", block: int = 4, split: str = "uniform", protect: Sequence[str] = (),
         every: int = 100, until: int | None = None, grow: str | None = None, explore: float = 0.0, rescale: bool = True, seed: int = 0,
     ) -> None:  # fmt: skip
         self.optimiser, self.every, self.until, self.explore, self.seed = optimiser, every, until, explore, seed
         _check(density, fan_in, granularity, split, grow, every, explore)
-        options = {"density": density, "horizon": until // every if until is not None else None}
+        options = {"density": 1.0 if isinstance(density, Mapping) else density, "horizon": until // every if until is not None else None}
         if rule == "soft-deepr" and density is None:
             raise UsageError("soft-deepr bounds no fan-in", hint="density=..., or rule='deepr'")
         self.rule = build_drop(rule, 0.05, 0.625, **options) if isinstance(rule, str) else rule
@@ -64,7 +64,7 @@ class SparseTraining:
         self.steps = self.born = 0
         found = _layers(model, optimiser, protect)
         grains = _grains(found, block if granularity == "block" else None)
-        keeps = _fan_in(found, grains, fan_in) if fan_in is not None else _shares(grains, density or 0.0, split)
+        keeps = _fan_in(found, grains, fan_in) if fan_in is not None else _shares(found, grains, density or 0.0, split)
         self.layers: dict[str, SparseLayer] = {}
         self._handles = [optimiser.register_step_post_hook(self._after_update)]
         for (name, parameter), grain, keep in zip(found, grains, keeps, strict=True):
@@ -152,7 +152,7 @@ class SparseTraining:
 
 
 def _check(
-    density: float | None,
+    density: float | Mapping[str, float] | None,
     fan_in: int | None,
     granularity: str,
     split: str,
@@ -163,8 +163,9 @@ def _check(
     faults = []
     if (density is None) == (fan_in is None):
         faults.append("give either density or fan_in")
-    if density is not None and not 0 < density <= 1:
-        faults.append(f"density {density}, allowed above 0 and up to 1")
+    for share in density.values() if isinstance(density, Mapping) else () if density is None else (density,):
+        if not 0 < share <= 1:
+            faults.append(f"density {share}, allowed above 0 and up to 1")
     if fan_in is not None and fan_in < 1:
         faults.append(f"fan_in {fan_in}, at least 1")
     for kind, name, table in (
@@ -218,8 +219,17 @@ def _grains(found: Named, block: int | None) -> list[Grain]:
     return grains
 
 
-def _shares(grains: list[Grain], density: float, how: str) -> Iterator[NDArray[np.int64]]:
+def _shares(
+    found: Named, grains: list[Grain], density: float | Mapping[str, float], how: str
+) -> Iterator[NDArray[np.int64]]:
     units = np.array([grain.units for grain in grains])
+    if isinstance(density, Mapping):
+        names = [name for name, _ in found]
+        wrong = [unknown("layer", name, names) for name in density if name not in names]
+        wrong += [f"no density for layer '{name}'" for name in names if name not in density]
+        if wrong:
+            raise UsageError("; ".join(wrong), where="density", hint="a share for every sparse layer, or protect it")
+        return (np.array([max(round(density[name] * int(n)), 1)]) for name, n in zip(names, units, strict=True))
     relative = np.array([SPLITS[how](grain.shape) for grain in grains])
     return (np.array([share]) for share in split(round(density * int(units.sum())), relative * units, units))
 
