@@ -62,6 +62,7 @@ def test_faulty_grids_are_refused(grid_file: Path, change: tuple[str, str]) -> N
         ("groups: { ours: [narow] }", "narow"),
         ("groups: { ours: [narrow] }\nbaseline: theirs", "theirs"),
         ("baseline: theirs", "theirs"),
+        ("baseline: [narrow, theirs]", "theirs"),
         ("accuracies: [80]", "accuracies"),
     ],
 )

@@ -30,8 +30,8 @@ SHARED = ".shared"  # first phases of compressions, trained once for all cells t
 class Grid(Record):
     """A grid of trainings. ``settings`` hold for all; ``cells`` are named variants; ``axes`` {key: values} multiply every cell.
 
-    For the statement: ``groups`` {method: names or prefixes of its cells} (none: every variant is one), the ``baseline`` that the
-    others are compared with (none: the first group), the ``accuracies`` to compare at (none: round ones that both reach).
+    For the statement: ``groups`` {method: names or prefixes of its cells} (none: every variant is one), the ``baseline`` (or
+    several) that the others are compared with (none: the first group), the ``accuracies`` to compare at (none: round ones that both reach).
     """
 
     recipe: str
@@ -40,8 +40,13 @@ class Grid(Record):
     cells: dict[str, dict[str, Any]] = Field(default={"run": {}}, min_length=1)
     axes: dict[str, list[Any]] = Field(default={})
     groups: dict[str, list[str]] = Field(default={})
-    baseline: str | None = None
+    baseline: str | list[str] | None = None
     accuracies: list[Annotated[float, Field(gt=0, le=1)]] = Field(default=[])
+
+    @property
+    def baselines(self) -> list[str]:
+        """The baselines as a list; empty where the grid names none."""
+        return [self.baseline] if isinstance(self.baseline, str) else self.baseline or []
 
 
 @dataclass(frozen=True)
@@ -92,8 +97,12 @@ def _group_faults(grid: Grid, path: str) -> list[Fault]:
         for entry in entries
         if not members([entry], labels)
     ]
-    if grid.baseline is not None and grid.baseline not in (grid.groups or labels):
-        faults.append(Fault(path, "baseline", f"'{grid.baseline}' is no group", ", ".join(grid.groups or labels)))
+    known = list(grid.groups or labels)
+    faults += [
+        Fault(path, "baseline", f"'{name}' is no group", ", ".join(known), nearest(name, known))
+        for name in grid.baselines
+        if name not in known
+    ]
     return faults
 
 

@@ -410,9 +410,11 @@ def test_an_optimiser_that_moves_everything_wakes_nobody(rule):
 
 
 def test_a_density_for_each_layer_is_exact_and_complete():
-    _, optim, sparse = built(density={"conv": 0.25, "body.0": 0.1, "head": 0.5}, rule="deepr")
+    _, _, sparse = built(density={"conv": 0.25, "body.0": 0.1, "head": 0.5}, rule="deepr")
     assert sparse.counts() == {"conv": 72, "body.0": round(0.1 * 32 * 12), "head": 18}
-    with pytest.raises(UsageError, match=r"(?s)'haed'.*head.*no density for layer 'body\.0'.*no density for layer 'head'"):
+    with pytest.raises(
+        UsageError, match=r"(?s)'haed'.*head.*no density for layer 'body\.0'.*no density for layer 'head'"
+    ):
         built(density={"conv": 0.25, "haed": 0.5})
     with pytest.raises(UsageError, match=r"density 1\.5"):
         built(density={"conv": 1.5, "body.0": 0.1, "head": 0.5})

@@ -33,7 +33,7 @@ def sweep(groups=("paper", "ours"), noise=0.0, rng=None):
 
 def stated(trainings, **options):
     groups = {g: [f"{g}-"] for g in FACTOR if any(t.cell.startswith(g) for t in trainings)}
-    return compare(trainings, groups, "paper", rng=np.random.default_rng(1), **options)
+    return compare(trainings, groups, ["paper"], rng=np.random.default_rng(1), **options)
 
 
 def test_a_known_ratio_is_found_and_shared_noise_cancels():
@@ -75,7 +75,7 @@ def test_gain_at_equal_memory_and_parameters():
     for count in (*COUNTS, PARAMETERS):
         assert math.isclose(gains["paper-0", count].gain.value, 0.2), "a quarter of the memory: two sizes larger"
         assert math.isclose(gains["paper-2", count].gain.value, 0.0, abs_tol=1e-12), "flat beyond the dearest cell"
-    back = [g for g in compare(sweep(), {"paper": ["paper-"], "ours": ["ours-"]}, "ours", rng=np.random.default_rng(0)).gains
+    back = [g for g in compare(sweep(), {"paper": ["paper-"], "ours": ["ours-"]}, ["ours"], rng=np.random.default_rng(0)).gains
             if g.group == "paper" and g.at_cell == "ours-0"]  # fmt: skip
     assert not back, "paper has no cell so cheap"
 
@@ -108,7 +108,7 @@ def test_few_seeds_give_no_intervals():
 
 def test_wrong_baseline_and_empty_sweep():
     with pytest.raises(UsageError, match="baseline"):
-        compare(sweep(), {"paper": ["paper-"]}, "theirs", rng=np.random.default_rng(0))
+        compare(sweep(), {"paper": ["paper-"]}, ["theirs"], rng=np.random.default_rng(0))
     with pytest.raises(UsageError, match="no finished"):
         compare([Training("a", 1, "", {}, "bad")], rng=np.random.default_rng(0))
 
@@ -143,3 +143,13 @@ def test_results_are_read_back_with_densities(tmp_path):
     assert "energy" not in good.values
     assert densities(good) == dict.fromkeys(pairs, 0.5)
     assert (bad.error, bad.values, densities(bad)) == ("no such chip", {}, {})
+
+
+def test_several_baselines_say_what_each_says_alone():
+    groups = {"paper": ["paper-"], "ours": ["ours-"]}
+    both = compare(sweep(), groups, ["paper", "ours"], rng=np.random.default_rng(0))
+    for base in ("paper", "ours"):
+        alone = compare(sweep(), groups, [base], rng=np.random.default_rng(0))
+        assert [r for r in both.ratios if r.baseline == base] == list(alone.ratios)
+        assert [g for g in both.gains if g.baseline == base] == list(alone.gains)
+    assert both.baselines == ("paper", "ours")

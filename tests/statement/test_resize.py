@@ -78,7 +78,7 @@ def test_an_old_sweep_becomes_tables_statement_and_page(swept):
     assert densities(trainings[0])[1] == pytest.approx(0.5)
     assert all(t.values["memory_devices_needed_negotiated_sized_output"] > 0 for t in trainings[:4])
     content = state(out, grid, "tilewire sweep <grid>")
-    assert content["baseline"] == "paper"
+    assert list(content["baselines"]) == ["paper"]
     assert {row["group"] for row in content["gains"] + content["ratios"]} == {"paper", "ours"}
     assert {tuple(row["groups"]) for row in content["cells"]} == {("paper",), ("ours",)}
     assert state(out)["command"] == "tilewire sweep <grid>", "said once, kept"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -57,30 +58,39 @@ def _head(name: str, content: Content) -> Markup:
         "header",
         tag("div", "Tilewire sweep", class_="overline"),
         tag("h1", f"{name}: {len(content['groups'])} methods, {whole} complete cells, {len(seeds)} seeds"),
-        tag("p", f"{state}; baseline: {content['baseline']}. Intervals are of 95 %.{few}", class_="subtitle"),
+        tag(
+            "p",
+            f"{state}; compared with: {', '.join(content['baselines'])}. Intervals are of 95 %.{few}",
+            class_="subtitle",
+        ),
     )
 
 
 def _headline(content: Content) -> Markup:
     """The ratio at the highest accuracy that both reach, for every other method, in the counts that matter."""
     tiles = []
-    for group in content["groups"]:
+    for baseline, group in product(content["baselines"], content["groups"]):
         rows = [
-            r for r in content["ratios"] if r["group"] == group and r["ratio"]["value"] is not None and not r["note"]
+            r for r in _between(content, "ratios", baseline, group) if r["ratio"]["value"] is not None and not r["note"]
         ]
         for baseline_count, count in HEADLINES:
             own = [r for r in rows if (r["baseline_count"], r["count"]) == (baseline_count, count)]
-            if group == content["baseline"] or not own:
+            if group == baseline or not own:
                 continue
             best = max(own, key=lambda r: r["accuracy"])
             low, high = best["ratio"]["low95"], best["ratio"]["high95"]
-            label = f"{group} against {content['baseline']} at {percent(best['accuracy'])}"
+            label = f"{group} against {baseline} at {percent(best['accuracy'])}"
             counts = SHORT[count] if count == baseline_count else f"{SHORT[baseline_count]} against {SHORT[count]}"
             tiles.append(
                 tag("div", tag("div", label, class_="label"), tag("div", _times(best["ratio"]["value"]), class_="value"),
                     tag("div", f"{_span(low, high, _times)}; {counts}", class_="below"), class_="figure-tile")
             )  # fmt: skip
     return tag("div", *tiles, class_="headline") if tiles else Markup()
+
+
+def _between(content: Content, what: str, baseline: str, group: str) -> list[Content]:
+    """Ratios or gains of one method against one baseline."""
+    return [row for row in content[what] if (row["baseline"], row["group"]) == (baseline, group)]
 
 
 def _times(value: object) -> str:
@@ -183,10 +193,10 @@ def _heads(pairs: Sequence[tuple[str, str]]) -> list[Markup]:
 
 
 def _ratios(content: Content) -> Markup:
-    """Per method a table: accuracies down, pairs of counts across."""
+    """Per baseline and method a table: accuracies down, pairs of counts across."""
     parts = []
-    for group in content["groups"]:
-        rows = [row for row in content["ratios"] if row["group"] == group]
+    for baseline, group in product(content["baselines"], content["groups"]):
+        rows = _between(content, "ratios", baseline, group)
         pairs = _pairs(rows)
         found = {(row["accuracy"], row["baseline_count"], row["count"]): row for row in rows}
         lines = []
@@ -201,11 +211,7 @@ def _ratios(content: Content) -> Markup:
                 ]
             )
         if lines:
-            own = (
-                f"{group} against {content['baseline']}"
-                if group != content["baseline"]
-                else f"{group}: what its router and sizing save"
-            )
+            own = f"{group} against {baseline}" if group != baseline else f"{group}: what its router and sizing save"
             parts.append(figure(own, table(("accuracy", *_heads(pairs), ""), lines, numeric=range(len(pairs) + 1))))
     if not parts:
         return Markup()
@@ -218,18 +224,18 @@ def _ratios(content: Content) -> Markup:
 
 
 def _gains(content: Content) -> Markup:
-    """Per method a table: cells of the baseline's front down, counts across."""
+    """Per baseline and method a table: cells of the baseline's front down, counts across."""
     parts = []
-    for group in content["groups"]:
-        rows = [row for row in content["gains"] if row["group"] == group]
+    for baseline, group in product(content["baselines"], content["groups"]):
+        rows = _between(content, "gains", baseline, group)
         pairs = _pairs(rows)
         found = {(row["at_cell"], row["baseline_count"], row["count"]): row for row in rows}
         lines = [
             [cell, *(_gain(found.get((cell, *pair))) for pair in pairs)]
             for cell in dict.fromkeys(row["at_cell"] for row in rows)
         ]
-        if lines and group != content["baseline"]:
-            own = f"{group} less {content['baseline']}"
+        if lines and group != baseline:
+            own = f"{group} less {baseline}"
             parts.append(figure(own, table(("baseline cell", *_heads(pairs)), lines, numeric=range(1, len(pairs) + 1))))
     if not parts:
         return Markup()

@@ -37,9 +37,10 @@ class SparseTraining:
     moments. The hooks sit on the optimiser and the parameters: the module's class, forward, ``state_dict`` and copies stay as they are.
 
     rule: a name of `drop.DROP_RULES` with its defaults, or a rule. density: share of units that live over all these layers together,
-    split ``uniform`` or ``erk``, or a share for each layer by module name ({"0": 0.01, "2": 0.03}); or fan_in: live inputs (units) of every output. granularity: "synapse", or "block" of ``block`` x
-    ``block`` channels. protect: names of modules that stay dense with all below them. grow: "uniform" or "gradient"
-    (default for `rigl`), with a share ``explore`` uniform. rescale: scale the first weights by sqrt(1 / density).
+    split ``uniform`` or ``erk``, or a share for each layer by module name ({"0": 0.01, "2": 0.03}); or fan_in: live inputs (units) of
+    every output. granularity: "synapse", or "block" of ``block`` x ``block`` channels. protect: names of modules that stay dense with
+    all below them. grow: "uniform" or "gradient" (default for `rigl`), with a share ``explore`` uniform. rescale: scale the first
+    weights by sqrt(1 / density).
 
     Raises `UsageError` for options that do not go together, unknown names, and layers that cannot be met, all of them at once.
     Masked-dense compute: zeros are multiplied. Under data-parallel training every process would rewire by its own gradient.
@@ -47,12 +48,16 @@ class SparseTraining:
 
     def __init__(
         self, model: nn.Module, optimiser: torch.optim.Optimizer, *, rule: str | DropRule = "set",
-        density: float | Mapping[str, float] | None = None, fan_in: int | None = None, granularity: str = "synapse", block: int = 4, split: str = "uniform", protect: Sequence[str] = (),
-        every: int = 100, until: int | None = None, grow: str | None = None, explore: float = 0.0, rescale: bool = True, seed: int = 0,
+        density: float | Mapping[str, float] | None = None, fan_in: int | None = None, granularity: str = "synapse",
+        block: int = 4, split: str = "uniform", protect: Sequence[str] = (), every: int = 100, until: int | None = None,
+        grow: str | None = None, explore: float = 0.0, rescale: bool = True, seed: int = 0,
     ) -> None:  # fmt: skip
         self.optimiser, self.every, self.until, self.explore, self.seed = optimiser, every, until, explore, seed
         _check(density, fan_in, granularity, split, grow, every, explore)
-        options = {"density": 1.0 if isinstance(density, Mapping) else density, "horizon": until // every if until is not None else None}
+        options = {
+            "density": 1.0 if isinstance(density, Mapping) else density,
+            "horizon": until // every if until is not None else None,
+        }
         if rule == "soft-deepr" and density is None:
             raise UsageError("soft-deepr bounds no fan-in", hint="density=..., or rule='deepr'")
         self.rule = build_drop(rule, 0.05, 0.625, **options) if isinstance(rule, str) else rule

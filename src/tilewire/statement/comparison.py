@@ -59,8 +59,9 @@ class CellRow:
 
 @dataclass(frozen=True)
 class Ratio:
-    """Device memory of the baseline over that of a group at one accuracy; ``note`` says where a side has no measured cell."""
+    """Device memory of a baseline over that of a group at one accuracy; ``note`` says where a side has no measured cell."""
 
+    baseline: str
     group: str
     count: str
     baseline_count: str
@@ -73,8 +74,9 @@ class Ratio:
 
 @dataclass(frozen=True)
 class Gain:
-    """Accuracy of a group less that of a cell of the baseline's front, at the device memory (or parameters) that this cell has."""
+    """Accuracy of a group less that of a cell of a baseline's front, at the device memory (or parameters) that this cell has."""
 
+    baseline: str
     group: str
     count: str
     baseline_count: str
@@ -87,7 +89,7 @@ class Gain:
 class Comparison:
     """Everything that a sweep says. ``fronts`` {group: {count: ((device memory, accuracy, cell), ...)}}."""
 
-    baseline: str
+    baselines: tuple[str, ...]
     groups: dict[str, tuple[str, ...]]
     seeds: tuple[int, ...]
     cells: tuple[CellRow, ...]
@@ -119,26 +121,27 @@ class _Resampled:
 def compare(
     trainings: Sequence[Training],
     groups: Mapping[str, Sequence[str]] | None = None,
-    baseline: str | None = None,
+    baselines: Sequence[str] = (),
     accuracies: Sequence[float] = (),
     *,
     rng: np.random.Generator,
 ) -> Comparison:
-    """Compare groups of cells (none: each cell is one) with the ``baseline`` group (none: the first).
+    """Compare groups of cells (none: each cell is one) with every group of ``baselines`` (none: the first).
 
     Seeds are resampled together for all cells, so that what a seed does to every cell cancels in ratios and differences. A cell that
     lacks a seed of the sweep is listed and takes no part. With R(a) = M_baseline(a) / M_group(a), M(a) the least device memory on a
     group's front (`front.cost_at`), each resample gives one R; its interval is `bootstrap.interval`. Fewer than 5 seeds: no intervals.
-    Raises `UsageError` for a baseline that is no group and for a sweep without a finished training.
+    Raises `UsageError` for baselines that are no group and for a sweep without a finished training.
     """
     done = [one for one in trainings if ACCURACY in one.values and not one.error]
     if not done:
         raise UsageError("no finished training to compare", hint="tilewire sweep GRID")
     labels = list(dict.fromkeys(one.cell for one in trainings))
     chosen = {name: tuple(members(entries, labels)) for name, entries in (groups or {c: [c] for c in labels}).items()}
-    base = baseline or next(iter(chosen))
-    if base not in chosen:
-        raise UsageError(f"baseline '{base}' is no group", hint=", ".join(chosen))
+    bases = tuple(baselines) or (next(iter(chosen)),)
+    wrong = [base for base in bases if base not in chosen]
+    if wrong:
+        raise UsageError(f"baseline '{wrong[0]}' is no group", hint=", ".join(chosen))
     seeds = tuple(sorted({one.seed for one in done}))
     table = {(one.cell, one.seed): one.values for one in done}
     complete = [cell for cell in labels if all((cell, seed) in table for seed in seeds)]
@@ -149,11 +152,11 @@ def compare(
     }
     chips = sorted({one.chip for one in done if one.chip})
     return Comparison(
-        base, chosen, seeds,
+        bases, chosen, seeds,
         tuple(_cell_row(cell, chosen, done, cell in complete) for cell in labels),
         {name: {count: _front(group, count) for count in COUNTS} for name, group in drawn.items()},
-        tuple(_ratios(drawn, base, accuracies, probability, len(seeds))),
-        tuple(_gains(drawn, base, probability, len(seeds))),
+        tuple(ratio for base in bases for ratio in _ratios(drawn, base, accuracies, probability, len(seeds))),
+        tuple(gain for base in bases for gain in _gains(drawn, base, probability, len(seeds))),
         {chip: dict(zip(("published", "sized_output"), floors(chip), strict=True)) for chip in chips},
         tuple({"cell": o.cell, "seed": o.seed, "error": o.error or "no accuracy"} for o in unfinished(trainings)),
     )  # fmt: skip
@@ -208,7 +211,7 @@ def _ratios(
                 figure = Figure(float(ratio[0]) if known else None, *interval(ratio[1:], probability, seeds))
                 devices, baseline_devices = (float(v) if np.isfinite(v) else None for v in (b[0], a[0]))
                 note = _note(theirs[1][0], own[1][0], level)
-                yield Ratio(name, count, baseline_count, float(level), figure, devices, baseline_devices, note)
+                yield Ratio(base, name, count, baseline_count, float(level), figure, devices, baseline_devices, note)
 
 
 def _levels(theirs: Floats, own: Floats) -> list[float]:
@@ -238,4 +241,4 @@ def _gains(drawn: Mapping[str, _Resampled], base: str, probability: Floats, seed
                 gain = np.array([accuracy_at(c, acc, most) - reached for c, acc, most, reached in rows])
                 if np.isfinite(gain[0]):
                     figure = Figure(float(gain[0]), *interval(gain[1:], probability, seeds))
-                    yield Gain(name, count, baseline_count, names[cell], float(cost[0, cell]), figure)
+                    yield Gain(base, name, count, baseline_count, names[cell], float(cost[0, cell]), figure)

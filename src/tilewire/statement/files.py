@@ -29,13 +29,13 @@ def grid_beside(folder: Path) -> Grid | None:
 def state(folder: Path, grid: Grid | None = None, command: str | None = None) -> dict[str, Any]:
     """Compare the cells of a sweep folder from its ``results.csv``; writes ``comparison.json`` and ``comparison.csv``.
 
-    ``grid`` names groups and baseline (default: the copy in the folder); without groups every variant is one. ``command`` is what
+    ``grid`` names groups and baselines (default: the copy in the folder); without groups every variant is one. ``command`` is what
     made the sweep (default: what the folder last said). Returns what ``comparison.json`` holds.
     """
     grid = grid or grid_beside(folder)
     groups = (grid.groups or {name: [name] for name in grid.cells}) if grid else {}
     found = compare(
-        read_trainings(folder), groups, grid.baseline if grid else None, grid.accuracies if grid else (),
+        read_trainings(folder), groups, grid.baselines if grid else (), grid.accuracies if grid else (),
         rng=stream(0, "bootstrap"),
     )  # fmt: skip
     asked = len(list(variants(grid))) * len(grid.seeds) if grid else None
@@ -55,16 +55,29 @@ def _command(folder: Path) -> str:
 
 
 def _rows(found: Comparison) -> Iterator[tuple[Any, ...]]:
-    n, base = len(found.seeds), found.baseline
+    n = len(found.seeds)
     for r in found.ratios:
         f = r.ratio
         yield (
-            "memory ratio", r.group, base, r.count, r.baseline_count, r.accuracy, "accuracy", f.value, f.low95, f.high95, n, r.note,
+            "memory ratio", r.group, r.baseline, r.count, r.baseline_count, r.accuracy, "accuracy", f.value, f.low95, f.high95, n, r.note,
         )  # fmt: skip
     for g in found.gains:
         f, unit = g.gain, "parameters" if g.count == PARAMETERS else "devices"
         note = f"at {g.at_cell}"
-        yield "accuracy gain", g.group, base, g.count, g.baseline_count, g.at, unit, f.value, f.low95, f.high95, n, note
+        yield (
+            "accuracy gain",
+            g.group,
+            g.baseline,
+            g.count,
+            g.baseline_count,
+            g.at,
+            unit,
+            f.value,
+            f.low95,
+            f.high95,
+            n,
+            note,
+        )
     for chip, floor in found.floors.items():
         for count, devices in floor.items():
             yield (
