@@ -26,7 +26,7 @@ BANDS = [
     {"cost"},
     {"report", "interchange"},
     {"parts", "shared_phase", "run", "evaluate"},
-    {"sweep", "compare"},
+    {"sweep", "sweep_pool", "sweep_worker", "compare"},
     {"statement"},
     {"codesign"},
     {"cascade_recipe"},

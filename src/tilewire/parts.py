@@ -52,12 +52,16 @@ class Parts:
     memristor: Memristor | None = None
 
 
+Prepared = tuple[SpikeData, dict[str, NDArray[np.int64]]]
+"""Data as the network sees it, and per split the utterance of each sample."""
+
+
 def hardware_of(recipe: Recipe) -> TileFabric:
     """The chip that a recipe names or describes in place."""
     return load_hardware(recipe.hardware) if isinstance(recipe.hardware, str) else from_mapping(recipe.hardware)
 
 
-def prepare_data(recipe: Recipe) -> tuple[SpikeData, dict[str, NDArray[np.int64]]]:
+def prepare_data(recipe: Recipe) -> Prepared:
     """Data as the network sees it, and per split the utterance that each sample belongs to (k-fold channels share one)."""
     from tilewire.data.catalogue import load
 
@@ -100,17 +104,17 @@ def _check_names(recipe: Recipe) -> None:
         raise UsageError("; ".join(wrong))
 
 
-def build(recipe: Recipe, fabric: TileFabric | None = None) -> Parts:
+def build(recipe: Recipe, fabric: TileFabric | None = None, data: Prepared | None = None) -> Parts:
     """Load, check and construct; nothing is written. Raises the named error of whatever does not go together."""
     _check_names(recipe)
     fabric = fabric or hardware_of(recipe)
-    data, utterance = prepare_data(recipe)
+    spikes, utterance = data or prepare_data(recipe)
     network_config, rewire = recipe.network, recipe.rewire
     neuron = network_config.neuron
     lif = Lif(math.exp(-1 / neuron.tau), neuron.threshold, neuron.slope, neuron.reset_gradient)
-    outputs = len(data.classes) * network_config.readout.per_class
+    outputs = len(spikes.classes) * network_config.readout.per_class
     spec = TiledSpec(
-        data.channels, outputs, network_config.inputs, network_config.input_tiles, network_config.output_tiles
+        spikes.channels, outputs, network_config.inputs, network_config.input_tiles, network_config.output_tiles
     )
     group_of = (np.arange(fabric.n_neurons) // fabric.neurons_per_tile).astype(np.int32)
     options = recipe.budget.model_dump() | {"router": recipe.router, "movable": rewire.split is not None}
@@ -133,17 +137,17 @@ def build(recipe: Recipe, fabric: TileFabric | None = None) -> Parts:
     constrained = Constrained(network, optimiser, start, drop, law, recipe.seed, split, born)
     if split:
         split_parts(constrained.rewiring.state)  # an error now, not after an epoch
-    readout = build_readout(recipe, len(data.classes))
+    readout = build_readout(recipe, len(spikes.classes))
     by_gradient = (rewire.grow or ("gradient" if rewire.rule == "rigl" else "uniform")) == "gradient"
     grow = partial(ByGradient, explore=rewire.explore) if by_gradient else None
     trainer = Trainer(
-        recipe.train, constrained, readout, data.splits["train"], rewire.every, recipe.seed, grow, compression
+        recipe.train, constrained, readout, spikes.splits["train"], rewire.every, recipe.seed, grow, compression
     )
     trainer.split_epochs = int(rewire.split.until * recipe.train.epochs) if rewire.split else 0
     if rewire.permute:
         options = rewire.permute.model_dump(exclude={"every"})
         trainer.permutation = rewire.permute.every, permutation_of(network.roles, fabric, **options)
-    return Parts(recipe, fabric, data, utterance, trainer, readout, memristor)
+    return Parts(recipe, fabric, spikes, utterance, trainer, readout, memristor)
 
 
 def _compression(recipe: Recipe, fabric: TileFabric, budget: Budget, group_of: NDArray[np.int32]) -> Compression | None:

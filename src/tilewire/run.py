@@ -20,7 +20,7 @@ from tilewire.errors import RunError
 from tilewire.hardware.description import fabric_hash, locate
 from tilewire.hardware.technology_file import dump_technology
 from tilewire.kernels import dispatch
-from tilewire.parts import Parts, build, hardware_of
+from tilewire.parts import Parts, Prepared, build, hardware_of
 from tilewire.shared_phase import SharedPhase
 from tilewire.train import StepReport
 
@@ -199,12 +199,18 @@ def _restore(parts: Parts, folder: Path, observer: Observer, shared: SharedPhase
 
 
 def execute(
-    recipe: Recipe, folder: Path, observer: Observer | None = None, *, share: Path | None = None
+    recipe: Recipe,
+    folder: Path,
+    observer: Observer | None = None,
+    *,
+    share: Path | None = None,
+    data: Prepared | None = None,
 ) -> dict[str, Any]:
     """Run a recipe in a folder, or continue it; returns the content of ``evaluation.json``.
 
     ``share``: a folder where runs with `compress` that differ only in what they prune into leave and find their common first
-    phase (`shared_phase`); results are the same bits with and without it.
+    phase (`shared_phase`); results are the same bits with and without it. ``data``: what `prepare_data` returns for the recipe, where
+    the caller has it already.
 
     Raises `RunError` (locked folder, changed configuration, chip or data, failed save), `TrainingError` (no finite numbers),
     `Interrupted`, or the error of a wrong recipe, chip or data set; a recipe that cannot be built claims no folder.
@@ -217,7 +223,7 @@ def execute(
     with checkpoint.lock(folder):
         _check_claim(folder, recipe)
         observer.stage("data and hardware")
-        parts = build(recipe)
+        parts = build(recipe, data=data)
         before = _manifest_before(folder)
         # Threads and tier are chosen once, then kept by the folder, since both decide the order of sums.
         threads = before["threads"] if before else recipe.threads or torch.get_num_threads()

@@ -6,11 +6,6 @@ import csv
 import io
 import itertools
 import json
-import os
-import signal
-import subprocess
-import sys
-import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -22,6 +17,7 @@ from pydantic import Field
 from tilewire.checkpoint import lock, replace_file
 from tilewire.config import dump, load_recipe
 from tilewire.errors import ConfigError, Fault, RunError, UsageError, nearest
+from tilewire.sweep_pool import Task, WorkerPool
 from tilewire.yamlfile import Record, load
 
 SHARED = ".shared"  # first phases of compressions, trained once for all cells that have them
@@ -170,38 +166,6 @@ def outcome_of(cell: Cell, error: str = "") -> Outcome:
     return Outcome(cell, content["verdict"], objectives, chip=chip)
 
 
-class _Children:
-    """Child processes that are running now, so that an interrupt reaches all of them."""
-
-    def __init__(self) -> None:
-        self.guard, self.running, self.stopped = threading.Lock(), set[subprocess.Popen[str]](), False
-
-    def run(self, command: Sequence[str], environment: dict[str, str]) -> tuple[int, str]:
-        with self.guard:
-            if self.stopped:
-                return 130, "stopped before it began"
-            child = subprocess.Popen(
-                command,
-                env=environment,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-                text=True,
-                start_new_session=True,
-            )
-            self.running.add(child)
-        _, errors = child.communicate()
-        with self.guard:
-            self.running.discard(child)
-        return child.returncode, errors
-
-    def stop(self) -> None:
-        """Ask every child to save and end, and start no more."""
-        with self.guard:
-            self.stopped = True
-            for child in self.running:
-                child.send_signal(signal.SIGINT)
-
-
 def run_sweep(
     grid: Grid, base: Path, out: Path, *, workers: int, report: Callable[[int, int, Outcome], None] | None = None
 ) -> list[Outcome]:
@@ -214,25 +178,17 @@ def run_sweep(
     cells = cells_of(grid, base, out)
     beside = base / grid.recipe
     recipe = str(beside) if beside.is_file() else grid.recipe
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
-    children = _Children()
 
     def one(cell: Cell) -> Outcome:
         if _finished(cell):
             return outcome_of(cell)
-        command = [sys.executable, "-m", "tilewire", "run", recipe, "--out", str(cell.folder), "--quiet", "--json"]
-        command += ["--share", str(out / SHARED)]
-        for setting in cell.settings:
-            command += ["--set", setting]
-        code, errors = children.run(command, environment)
-        # 1 is a finished run whose verdict is not `fits`: a result like any other.
-        failed = code not in (0, 1) or not (cell.folder / "evaluation.json").is_file()
-        return outcome_of(cell, errors.strip()[-2000:] if failed else "")
+        error = pool.run(Task(recipe, list(cell.settings), str(cell.folder), str(out / SHARED)))
+        return outcome_of(cell, error[-2000:])
 
-    with lock(out):
+    with lock(out), WorkerPool() as pool:
         outcomes: dict[Cell, Outcome] = {}
-        with ThreadPoolExecutor(workers) as pool:
-            pending = {pool.submit(one, cell): cell for cell in cells}
+        with ThreadPoolExecutor(workers) as threads:
+            pending = {threads.submit(one, cell): cell for cell in cells}
             try:
                 for done in as_completed(pending):
                     outcomes[pending[done]] = done.result()
@@ -240,10 +196,10 @@ def run_sweep(
                     if report is not None:
                         report(len(outcomes), len(cells), outcomes[pending[done]])
             except KeyboardInterrupt:
-                children.stop()
-                pool.shutdown(wait=True, cancel_futures=True)
+                pool.stop()
+                threads.shutdown(wait=True, cancel_futures=True)
                 raise
-        if children.stopped:
+        if pool.stopped:
             raise RunError(
                 "the sweep was stopped; every cell is saved", where=str(out), hint="the same command continues"
             )
