@@ -3,6 +3,7 @@
 import pytest
 
 from tilewire.config import load_recipe
+from tilewire.parts import hardware_of
 from tilewire.run import Silent, execute
 from tilewire.shared_phase import phase_name
 
@@ -61,12 +62,18 @@ def test_a_folder_that_cannot_be_written_costs_the_run_nothing(toy_recipe, tmp_p
     assert any("not left" in note for note in seen.notes)
 
 
+CHIP = {"family": "mosaic", "grid": [2, 3], "neurons_per_tile": 4, "channels": {"router": 16, "tile_in": 16}}
+
+
 @pytest.mark.parametrize(
     ("changed", "same"),
     [
         ({"budget": {"kind": "branches", "branches": 9}}, True),
         ({"router": "negotiated"}, True),
         ({"evaluate": {"sizing": []}}, True),
+        ({"hardware": CHIP | {"channels": {"router": 2, "tile_in": 3}}}, True),
+        ({"hardware": CHIP | {"grid": [3, 2]}}, False),
+        ({"hardware": CHIP | {"neurons_per_tile": 5}}, False),
         ({"seed": 2}, False),
         ({"compress": {"after": 2, "penalty": 0.2}}, False),
         ({"compress": {"after": 1, "penalty": 0.1}}, False),
@@ -74,7 +81,24 @@ def test_a_folder_that_cannot_be_written_costs_the_run_nothing(toy_recipe, tmp_p
     ],
 )
 def test_the_name_knows_what_decides_the_phase(toy_recipe, changed, same):
-    here = {"threads": 1, "kernel_tier": "numba"}
-    name = phase_name(recipe_of(toy_recipe), here)
-    assert (phase_name(recipe_of(toy_recipe, **changed), here) == name) is same
-    assert phase_name(recipe_of(toy_recipe), here | {"threads": 2}) != name
+    def name(here, **sections):
+        recipe = recipe_of(toy_recipe, **({"hardware": CHIP} | sections))
+        return phase_name(recipe, here, hardware_of(recipe))
+
+    here = {"threads": 1, "kernel_tier": "numba", "hardware": {"hash": "a"}}
+    assert (name(here, **changed) == name(here)) is same
+    assert name(here | {"threads": 2}) != name(here)
+
+
+def test_another_chip_of_the_grid_finds_the_phase_and_gives_the_same_bits(toy_recipe, tmp_path):
+    share, seen = tmp_path / "share", Counting()
+    wide = recipe_of(toy_recipe, hardware=CHIP)
+    narrow = recipe_of(
+        toy_recipe, hardware=CHIP | {"channels": {"router": 1, "tile_in": 2, "tile_out": 2}}, budget={"kind": "ports"},
+        router="negotiated",
+    )  # fmt: skip
+    execute(wide, tmp_path / "wide", share=share)
+    found = execute(narrow, tmp_path / "found", seen, share=share)
+    assert seen.steps > 0
+    assert found == execute(narrow, tmp_path / "alone")
+    assert len(list(share.iterdir())) == 1

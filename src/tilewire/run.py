@@ -233,7 +233,7 @@ def execute(
             _check_same(before, now, folder, observer)
         dispatch.set_threads(threads)
         parts.trainer.network.tier = tier
-        shared = SharedPhase(share, recipe, now) if share is not None and recipe.compress else None
+        shared = SharedPhase(share, recipe, now, parts.fabric) if share is not None and recipe.compress else None
         metrics = _restore(parts, folder, observer, shared)
         checkpoint.replace_file(folder / "config.yaml", dump(recipe).encode())
         _write_hardware(folder / "hardware.yaml", recipe)

@@ -11,16 +11,21 @@ from typing import Any
 from tilewire import checkpoint
 from tilewire.config import BudgetConfig, EvaluateConfig, Recipe, dump
 from tilewire.errors import RunError
+from tilewire.hardware.fabric import TileFabric
 
 # What an all-to-all network does not see; everything else in a recipe names the phase.
-UNSEEN = {"budget": BudgetConfig(), "router": "one-turn", "placement": "by-index", "evaluate": EvaluateConfig()}
+UNSEEN = {
+    "hardware": "", "budget": BudgetConfig(), "router": "one-turn", "placement": "by-index", "evaluate": EvaluateConfig(),
+}  # fmt: skip
 
 
-def phase_name(recipe: Recipe, manifest: Mapping[str, Any]) -> str:
-    """sha256 over all that decides the phase: the recipe but for `UNSEEN`, and the run's manifest (packages, threads, kernel
-    tier, digests of data and chip)."""
-    seen = dump(recipe.model_copy(update=UNSEEN))
-    return hashlib.sha256((seen + json.dumps(dict(manifest), sort_keys=True)).encode()).hexdigest()
+def phase_name(recipe: Recipe, manifest: Mapping[str, Any], fabric: TileFabric) -> str:
+    """sha256 over all that decides the phase: the recipe but for `UNSEEN`; of the chip the grid, the neurons per tile and the hop
+    distances, not the channels; and the run's manifest (packages, threads, kernel tier, digest of the data)."""
+    found = hashlib.sha256(dump(recipe.model_copy(update=UNSEEN)).encode())
+    found.update(f"{fabric.grid} {fabric.neurons_per_tile} {fabric.hop_distance.tolist()}".encode())
+    found.update(json.dumps({k: v for k, v in manifest.items() if k != "hardware"}, sort_keys=True).encode())
+    return found.hexdigest()
 
 
 class SharedPhase:
@@ -30,8 +35,8 @@ class SharedPhase:
     the phase itself (tested: same bits). Two processes that train the same phase at the same time both do; one of them leaves it.
     """
 
-    def __init__(self, folder: Path, recipe: Recipe, manifest: Mapping[str, Any]) -> None:
-        self.folder = folder / phase_name(recipe, manifest)[:24]
+    def __init__(self, folder: Path, recipe: Recipe, manifest: Mapping[str, Any], fabric: TileFabric) -> None:
+        self.folder = folder / phase_name(recipe, manifest, fabric)[:24]
         self.after = recipe.compress.after if recipe.compress else 0
 
     def ends_with(self, epoch: int) -> bool:

@@ -130,13 +130,13 @@ def _plots(content: Content) -> Markup:
     for count, text in content["counts"].items():
         key = f"memory_devices_needed_{count}"
         dots = [_dot(row, key, names) for row in content["cells"] if key in row["figures"]]
+        if not dots:
+            continue
         lines = {i: [(p[0], p[1]) for p in content["fronts"][name].get(count, ())] for i, name in enumerate(names)}
         kind = "sized_output" if count.endswith("sized_output") else "published"
         floors = {chip: float(values[kind]) for chip, values in content["floors"].items()}
         plots.append(figure(text[0].upper() + text[1:], memory_plot(Plot(dots, lines, floors), text)))
-    if not any(
-        row["figures"].keys() & {f"memory_devices_needed_{c}" for c in content["counts"]} for row in content["cells"]
-    ):
+    if not plots:
         return card(
             "Accuracy against device memory",
             note="No sizes yet: tilewire sweep GRID --resize computes them for finished runs.",
