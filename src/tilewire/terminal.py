@@ -95,3 +95,14 @@ def observe(epochs: int, *, quiet: bool = False) -> Iterator[Terminal]:
             signal.signal(number, handler)
         if bars is not None:
             bars.stop()
+
+
+@contextmanager
+def terminate_as_interrupt() -> Iterator[None]:
+    """While it is open, SIGTERM does what Ctrl-C does, and Ctrl-C does so in jobs of a script too, where shells switch it off."""
+    before = {number: signal.signal(number, signal.default_int_handler) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -27,6 +27,7 @@ def sweep(
     """A grid of trainings (methods x hardware x seeds). Ctrl-C saves; the same command continues; finished cells are kept."""
     from tilewire.statement.resize import resize_sweep
     from tilewire.sweep import load_grid, run_sweep
+    from tilewire.terminal import terminate_as_interrupt
 
     if not grid.is_file():
         raise UsageError(f"no file '{grid}'", hint="a YAML file with recipe, seeds, cells and axes")
@@ -40,11 +41,12 @@ def sweep(
         log(f"[{done}/{all_}] {outcome.cell.name} seed {outcome.cell.seed}: {outcome.verdict} {text}")
 
     loaded = load_grid(grid)
-    outcomes = (
-        resize_sweep(loaded, folder, report=report)
-        if resize
-        else run_sweep(loaded, grid.parent, folder, workers=workers, report=report)
-    )
+    with terminate_as_interrupt():
+        outcomes = (
+            resize_sweep(loaded, folder, report=report)
+            if resize
+            else run_sweep(loaded, grid.parent, folder, workers=workers, report=report)
+        )
     _conclude(grid, folder, outcomes)
     _finish(outcomes, folder, json)
 

@@ -1,0 +1,42 @@
+"""``tilewire sweep`` as a process: a signal saves every cell, the same command continues."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_saves_and_the_same_command_continues(toy_recipe, tmp_path, sent):
+    recipe, grid, out = toy_recipe(train={"epochs": 60, "batch": 4}), tmp_path / "grid.yaml", tmp_path / "sweep"
+    grid.write_text(f"recipe: {json.dumps(str(recipe))}\nseeds: [1, 2, 3, 4]\n")
+    command = [sys.executable, "-m", "tilewire", "sweep", str(grid), "--out", str(out), "--workers", "2", "--json"]
+
+    def ignoring():
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # as a shell does for jobs in the background
+
+    running = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=dict(os.environ), preexec_fn=ignoring
+    )
+    deadline = time.monotonic() + 120
+    while not list(out.glob("*/seed-*/checkpoints/step-*")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    running.send_signal(sent)
+    _, err = running.communicate(timeout=120)
+    assert running.returncode == 130, err
+    assert "the same command continues" in err
+    begun = {path.parent.name for path in out.glob("*/seed-*/checkpoints")}
+    assert begun
+    assert not {path.parent.name for path in out.glob("*/seed-*/evaluation.json")} >= {
+        "seed-1",
+        "seed-2",
+        "seed-3",
+        "seed-4",
+    }
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240)
+    found = json.loads(done.stdout)
+    assert (done.returncode, found["failed"], found["cells"][0]["n"]) == (0, [], 4)
