@@ -64,6 +64,8 @@ def test_faulty_grids_are_refused(grid_file: Path, change: tuple[str, str]) -> N
         ("baseline: theirs", "theirs"),
         ("baseline: [narrow, theirs]", "theirs"),
         ("accuracies: [80]", "accuracies"),
+        ("contrasts: { a: [narrow] }", "a contrast has two"),
+        ("contrasts: { a: [narrow, narow] }", "narow"),
     ],
 )
 def test_faulty_statements_are_refused(grid_file: Path, more: str, fault: str) -> None:

@@ -27,7 +27,8 @@ class Grid(Record):
     """A grid of trainings. ``settings`` hold for all; ``cells`` are named variants; ``axes`` {key: values} multiply every cell.
 
     For the statement: ``groups`` {method: names or prefixes of its cells} (none: every variant is one), the ``baseline`` (or
-    several) that the others are compared with (none: the first group), the ``accuracies`` to compare at (none: round ones that both reach).
+    several) that the others are compared with (none: the first group), the ``accuracies`` to compare at (none: round ones that both reach),
+    and ``contrasts`` {name: two cells} that differ in one thing.
     """
 
     recipe: str
@@ -38,6 +39,7 @@ class Grid(Record):
     groups: dict[str, list[str]] = Field(default={})
     baseline: str | list[str] | None = None
     accuracies: list[Annotated[float, Field(gt=0, le=1)]] = Field(default=[])
+    contrasts: dict[str, list[str]] = Field(default={})
 
     @property
     def baselines(self) -> list[str]:
@@ -98,6 +100,17 @@ def _group_faults(grid: Grid, path: str) -> list[Fault]:
         Fault(path, "baseline", f"'{name}' is no group", ", ".join(known), nearest(name, known))
         for name in grid.baselines
         if name not in known
+    ]
+    faults += [
+        Fault(path, f"contrasts.{name}", f"{len(cells)} cells, a contrast has two")
+        for name, cells in grid.contrasts.items()
+        if len(cells) != 2
+    ]
+    faults += [
+        Fault(path, f"contrasts.{name}", f"no cell is named '{cell}'", nearest=nearest(cell, labels))
+        for name, cells in grid.contrasts.items()
+        for cell in cells
+        if cell not in labels
     ]
     return faults
 

@@ -28,7 +28,12 @@ def content(**changes):
                     )
                 )
     rows.append(Training("lost", 1, "", {}, "out of <memory>"))
-    found = compare(rows, {"paper": ["paper"], "<ours>": ["<ours>"]}, rng=np.random.default_rng(0))
+    found = compare(
+        rows,
+        {"paper": ["paper"], "<ours>": ["<ours>"]},
+        contrasts={"a <tenth>": ("<ours>1", "paper1")},
+        rng=np.random.default_rng(0),
+    )
     plain = {"schema": 1, "command": "tilewire sweep x.yaml", "trainings": 21, "counts": COUNTS} | asdict(found)
     return json.loads(json.dumps(plain)) | changes
 
@@ -42,6 +47,7 @@ def test_page_says_ratio_floor_failure_and_command():
     assert "tilewire sweep x.yaml" in page
     assert "20 of 21 trainings" in page
     assert page.count('class="chart"') == len(COUNTS)
+    assert "a &lt;tenth&gt;" in page
 
 
 def test_page_without_sizes_says_what_to_do():

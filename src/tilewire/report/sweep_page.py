@@ -42,7 +42,7 @@ def render(name: str, content: Content) -> str:
     """The page of a sweep as HTML text."""
     return document(
         f"{name}: Tilewire sweep",
-        _head(name, content), _headline(content), _plots(content), _ratios(content), _gains(content), _cells(content),
+        _head(name, content), _headline(content), _plots(content), _ratios(content), _gains(content), _contrasts(content), _cells(content),
         _floors(content), _failed(content), _provenance(content),
         script=asset("study.js"),
     )  # fmt: skip
@@ -251,6 +251,28 @@ def _gain(row: Content | None) -> object:
         return MISSING
     unit = "parameters" if row["count"] == "parameters" else "devices"
     return tag("span", _stacked(row["gain"], _points), data_tip=f"{row['at_cell']}\n{unit}\t{shown(round(row['at']))}")
+
+
+def _contrasts(content: Content) -> Markup:
+    """Pairs of cells that differ in one thing, a row each."""
+    counts = [*content["counts"], "parameters"]
+    keys = [c if c == "parameters" else f"memory_devices_needed_{c}" for c in counts]
+    rows = [
+        (
+            row["name"],
+            tag("span", " / ".join(row["cells"]), class_="name"),
+            row["seeds"],
+            _stacked(row["difference"], _points),
+            *(_stacked(row["ratios"][key], _times) if key in row["ratios"] else MISSING for key in keys),
+        )
+        for row in content["contrasts"]
+    ]
+    head = ("what differs", "cells", "seeds", "points of accuracy", *(SHORT[c] for c in counts))
+    note = (
+        "Accuracy of the first cell less the second, and devices (parameters) of the second over the first, paired by seed, "
+        "with Student's interval."
+    )
+    return card("One thing at a time", table(head, rows, numeric=range(2, len(head))), note=note) if rows else Markup()
 
 
 def _cells(content: Content) -> Markup:

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from tilewire.errors import UsageError
 from tilewire.report.scale import ticks
 from tilewire.statement.bootstrap import interval, resamples
+from tilewire.statement.contrast import Contrast, contrast
+from tilewire.statement.figure import Figure
 from tilewire.statement.front import accuracy_at, cost_at, front_of
 from tilewire.statement.trainings import Training, floors, unfinished
 from tilewire.sweep import members
@@ -34,15 +36,6 @@ PAIRS = (  # count of the baseline, count of the method: like with like first, t
 def objective_of(count: str) -> str:
     """Name of the objective that a count reads."""
     return count if count == PARAMETERS else f"memory_devices_needed_{count}"
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A figure with its 95 % interval; None is an end, or a value, that the measurements do not bound."""
-
-    value: float | None
-    low95: float | None = None
-    high95: float | None = None
 
 
 @dataclass(frozen=True)
@@ -96,6 +89,7 @@ class Comparison:
     fronts: dict[str, dict[str, tuple[tuple[float, float, str], ...]]]
     ratios: tuple[Ratio, ...]
     gains: tuple[Gain, ...]
+    contrasts: tuple[Contrast, ...]
     floors: dict[str, dict[str, int]]
     failed: tuple[dict[str, str | int], ...]
 
@@ -124,6 +118,7 @@ def compare(
     baselines: Sequence[str] = (),
     accuracies: Sequence[float] = (),
     *,
+    contrasts: Mapping[str, Sequence[str]] | None = None,
     rng: np.random.Generator,
 ) -> Comparison:
     """Compare groups of cells (none: each cell is one) with every group of ``baselines`` (none: the first).
@@ -131,7 +126,8 @@ def compare(
     Seeds are resampled together for all cells, so that what a seed does to every cell cancels in ratios and differences. A cell that
     lacks a seed of the sweep is listed and takes no part. With R(a) = M_baseline(a) / M_group(a), M(a) the least device memory on a
     group's front (`front.cost_at`), each resample gives one R; its interval is `bootstrap.interval`. Fewer than 5 seeds: no intervals.
-    Raises `UsageError` for baselines that are no group and for a sweep without a finished training.
+    ``contrasts`` {name: (cell, cell)}: see `contrast`. Raises `UsageError` for baselines that are no group and for a sweep without a
+    finished training.
     """
     done = [one for one in trainings if ACCURACY in one.values and not one.error]
     if not done:
@@ -151,12 +147,15 @@ def compare(
         name: _resampled([c for c in cells if c in complete], table, seeds, weights) for name, cells in chosen.items()
     }
     chips = sorted({one.chip for one in done if one.chip})
+    objectives = (PARAMETERS, *map(objective_of, COUNTS))
+    paired = (contrast(name, cells, done, ACCURACY, objectives) for name, cells in (contrasts or {}).items())
     return Comparison(
         bases, chosen, seeds,
         tuple(_cell_row(cell, chosen, done, cell in complete) for cell in labels),
         {name: {count: _front(group, count) for count in COUNTS} for name, group in drawn.items()},
         tuple(ratio for base in bases for ratio in _ratios(drawn, base, accuracies, probability, len(seeds))),
         tuple(gain for base in bases for gain in _gains(drawn, base, probability, len(seeds))),
+        tuple(one for one in paired if one is not None),
         {chip: dict(zip(("published", "sized_output"), floors(chip), strict=True)) for chip in chips},
         tuple({"cell": o.cell, "seed": o.seed, "error": o.error or "no accuracy"} for o in unfinished(trainings)),
     )  # fmt: skip

@@ -36,7 +36,7 @@ def state(folder: Path, grid: Grid | None = None, command: str | None = None) ->
     groups = (grid.groups or {name: [name] for name in grid.cells}) if grid else {}
     found = compare(
         read_trainings(folder), groups, grid.baselines if grid else (), grid.accuracies if grid else (),
-        rng=stream(0, "bootstrap"),
+        contrasts=grid.contrasts if grid else {}, rng=stream(0, "bootstrap"),
     )  # fmt: skip
     asked = len(list(variants(grid))) * len(grid.seeds) if grid else None
     content = {"schema": 1, "command": command or _command(folder), "trainings": asked, "counts": COUNTS} | asdict(
@@ -78,6 +78,24 @@ def _rows(found: Comparison) -> Iterator[tuple[Any, ...]]:
             n,
             note,
         )
+    for c in found.contrasts:
+        f, (first, second) = c.difference, c.cells
+        yield "accuracy difference", first, second, "", "", None, "", f.value, f.low95, f.high95, c.seeds, c.name
+        for objective, f in c.ratios.items():
+            yield (
+                "ratio of cells",
+                first,
+                second,
+                objective,
+                objective,
+                None,
+                "",
+                f.value,
+                f.low95,
+                f.high95,
+                c.seeds,
+                c.name,
+            )
     for chip, floor in found.floors.items():
         for count, devices in floor.items():
             yield (
