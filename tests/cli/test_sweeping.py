@@ -9,6 +9,8 @@ import time
 
 import pytest
 
+from tilewire.cli.sweeping import _Left
+
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_saves_and_the_same_command_continues(toy_recipe, tmp_path, sent):
@@ -40,3 +42,16 @@ def test_a_signal_saves_and_the_same_command_continues(toy_recipe, tmp_path, sen
     done = subprocess.run(command, capture_output=True, text=True, timeout=240)
     found = json.loads(done.stdout)
     assert (done.returncode, found["failed"], found["cells"][0]["n"]) == (0, [], 4)
+
+
+def test_time_left_counts_trainings_not_finished_ones(monkeypatch):
+    clock = iter([0, 0.01, 0.02, 60.02, 120.02, 120.04, 120.05])
+    monkeypatch.setattr("tilewire.cli.sweeping.monotonic", lambda: next(clock))
+    left = _Left()
+    assert [left.after(n) for n in (9, 8)] == ["", ""]
+    assert [left.after(n) for n in (7, 6, 5, 0)] == [
+        ", about 7 min left",
+        ", about 6 min left",
+        ", about 5 min left",
+        "",
+    ]

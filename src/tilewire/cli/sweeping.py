@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shlex
+from collections import deque
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -33,12 +35,15 @@ def sweep(
         raise UsageError(f"no file '{grid}'", hint="a YAML file with recipe, seeds, cells and axes")
     folder = out or Path("sweeps") / grid.stem
 
+    left = _Left()
+
     def report(done: int, all_: int, outcome: Outcome) -> None:
         accuracy = outcome.objectives.get("test_accuracy")
         text = (
             f"test {accuracy:.1%}" if accuracy is not None else outcome.error.splitlines()[0] if outcome.error else ""
         )
-        log(f"[{done}/{all_}] {outcome.cell.name} seed {outcome.cell.seed}: {outcome.verdict} {text}")
+        rest = left.after(all_ - done)
+        log(f"[{done}/{all_}] {outcome.cell.name} seed {outcome.cell.seed}: {outcome.verdict} {text}{rest}")
 
     loaded = load_grid(grid)
     with terminate_as_interrupt():
@@ -49,6 +54,24 @@ def sweep(
         )
     _conclude(grid, folder, outcomes)
     _finish(outcomes, folder, json)
+
+
+class _Left:
+    """How long a sweep will still take: the mean time of its latest trainings, of those that were not finished before it began."""
+
+    def __init__(self, window: int = 20) -> None:
+        self.last, self.took = monotonic(), deque[float](maxlen=window)
+
+    def after(self, trainings: int) -> str:
+        """Text for so many trainings to come, empty until one has been trained."""
+        now = monotonic()
+        if now - self.last > 0.5:  # a finished one is read in less
+            self.took.append(now - self.last)
+        self.last = now
+        if not (self.took and trainings):
+            return ""
+        minutes = trainings * sum(self.took) / len(self.took) / 60
+        return f", about {minutes:.0f} min left" if minutes >= 1 else ", less than a minute left"
 
 
 def _conclude(grid: Path, folder: Path, outcomes: list[Outcome]) -> None:
