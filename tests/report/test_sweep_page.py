@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tilewire.errors import RunError
-from tilewire.report.memory_plot import Dot, Plot, log_ticks, memory_plot
+from tilewire.report.memory_plot import MARKS, Dot, Plot, log_ticks, marks, memory_plot
 from tilewire.report.sweep_page import render, write_sweep_report
 from tilewire.statement.comparison import COUNTS, compare, objective_of
 from tilewire.statement.trainings import Training
@@ -82,3 +82,23 @@ def test_plot_of_one_lonely_cell():
     assert "hollow" in drawn
     assert "nan" not in drawn
     assert memory_plot(Plot([], {}, {}), "x") == ""
+
+
+@given(st.floats(0, 1), st.floats(0, 1))
+def test_marks_hold_the_accuracies_and_are_at_least_two(a, b):
+    low, high = min(a, b), max(a, b)
+    found = marks(low, high)
+    assert len(found) >= 2
+    assert found == sorted(set(found) & set(MARKS))
+    assert found[0] <= low or found[0] == MARKS[-2]
+    assert found[-1] >= high or found[-1] == MARKS[-1]
+
+
+def test_names_of_near_floors_stand_on_rows_of_their_own():
+    dot = Dot(5000.0, 0.5, (None, None), (None, None), None, True, "")
+    drawn = str(
+        memory_plot(Plot([dot], {}, {"mosaic 2x2x8": 1000.0, "mosaic 3x3x8": 1010.0, "mosaic 4x4x8": 4900.0}), "x")
+    )
+    heights = [float(part.split('y="')[1].split('"')[0]) for part in drawn.split("<text ")[1:] if ">floor" in part]
+    assert heights[0] < heights[1]
+    assert heights[2] == heights[0]

@@ -23,7 +23,7 @@ SHORT = {
     "negotiated_sized_output": "negotiated, sized",
     "parameters": "parameters",
 }
-HEADLINES = (("one_turn", "one_turn"), ("negotiated", "negotiated"), ("one_turn", "negotiated_sized_output"),
+HEADLINES = (("one_turn", "one_turn"), ("one_turn", "negotiated"), ("negotiated", "negotiated"),
              ("negotiated_sized_output", "negotiated_sized_output"))  # fmt: skip
 
 
@@ -67,25 +67,21 @@ def _head(name: str, content: Content) -> Markup:
 
 
 def _headline(content: Content) -> Markup:
-    """The ratio at the highest accuracy that both reach, for every other method, in the counts that matter."""
-    tiles = []
+    """Per method and baseline the ratios at the highest accuracy that both reach, in the counts that matter."""
+    rows = []
     for baseline, group in product(content["baselines"], content["groups"]):
-        rows = [
+        known = [
             r for r in _between(content, "ratios", baseline, group) if r["ratio"]["value"] is not None and not r["note"]
         ]
-        for baseline_count, count in HEADLINES:
-            own = [r for r in rows if (r["baseline_count"], r["count"]) == (baseline_count, count)]
-            if group == baseline or not own:
-                continue
-            best = max(own, key=lambda r: r["accuracy"])
-            low, high = best["ratio"]["low95"], best["ratio"]["high95"]
-            label = f"{group} against {baseline} at {percent(best['accuracy'])}"
-            counts = SHORT[count] if count == baseline_count else f"{SHORT[baseline_count]} against {SHORT[count]}"
-            tiles.append(
-                tag("div", tag("div", label, class_="label"), tag("div", _times(best["ratio"]["value"]), class_="value"),
-                    tag("div", f"{_span(low, high, _times)}; {counts}", class_="below"), class_="figure-tile")
-            )  # fmt: skip
-    return tag("div", *tiles, class_="headline") if tiles else Markup()
+        if group == baseline or not known:
+            continue
+        best = max(r["accuracy"] for r in known)
+        here = {(r["baseline_count"], r["count"]): r["ratio"] for r in known if r["accuracy"] == best}
+        ratios = (_stacked(here[pair], _times) if pair in here else MISSING for pair in HEADLINES)
+        rows.append((group, baseline, percent(best), *ratios))
+    head = ("method", "against", "at accuracy", *_heads(HEADLINES))
+    note = "Device memory of the baseline over that of the method, at the highest accuracy that both reach."
+    return card("In short", table(head, rows, numeric=range(2, len(head))), note=note) if rows else Markup()
 
 
 def _between(content: Content, what: str, baseline: str, group: str) -> list[Content]:
@@ -151,7 +147,8 @@ def _plots(content: Content) -> Markup:
         "lines: front of a method; whiskers: 95 % of the mean; dashed: least devices of any network on that grid",
     )
     note = (
-        "Test accuracy against the devices of the smallest homogeneous chip that carries the nets, mean over seeds. "
+        "Test accuracy against the devices of the smallest homogeneous chip that carries the nets, mean over seeds; equal steps up are "
+        "equal factors of the errors left. "
         "Hollow: a seed is missing, not compared."
     )
     return card(
