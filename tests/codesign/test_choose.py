@@ -5,7 +5,7 @@ import pytest
 
 from tilewire.codesign.accuracy_law import fit_law
 from tilewire.codesign.choose import carries, chips_for, profiles_for
-from tilewire.codesign.profile_chip import profile_chip
+from tilewire.codesign.profile_chip import coverage, profile_chip
 from tilewire.errors import UsageError
 from tilewire.hardware.description import from_mapping
 from tilewire.mapping.nets import Nets
@@ -54,7 +54,18 @@ def test_needed_memory_is_that_of_the_mapping_experiment():
     published = profile_sizes(fabric, profile, 6, np.random.default_rng(1)).memory_devices
     assert found.needed == pytest.approx(published.mean())
     assert found.densities[1] == pytest.approx(0.6, abs=0.03)
-    assert found.probability == pytest.approx(0.05 ** (1 / 6))
+    assert found.probability == coverage(6, 5)  # four sides and the router
+
+
+def test_coverage_of_several_limits_holds_and_is_that_of_wilks_for_one():
+    assert coverage(59, 1) == pytest.approx(0.05 ** (1 / 59))
+    assert coverage(153, 4) >= 0.95 > coverage(152, 4)
+    assert coverage(3, 4) == 0
+    assert coverage(0, 0) == 1
+    # Independent limits: in at least 95 % of the repetitions a fresh draw keeps all maxima with the stated probability.
+    rng, n, k = np.random.default_rng(3), 40, 4
+    kept = [np.prod(rng.random((n, k)).max(axis=0)) for _ in range(4000)]
+    assert (np.array(kept) >= coverage(n, k)).mean() >= 0.945
 
 
 def test_negotiated_and_sized_chips_are_cheaper():

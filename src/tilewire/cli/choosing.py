@@ -35,7 +35,7 @@ def chip_for(
     tile_out: Annotated[
         str, typer.Option("--tile-out", help="chip: S wide as published; sized: as the nets need.")
     ] = "chip",
-    networks: Annotated[int, typer.Option("--networks", help="Random networks that the chip must carry.")] = 59,
+    networks: Annotated[int, typer.Option("--networks", help="Random networks that the chip must carry.")] = 153,
     classes: Annotated[
         int | None, typer.Option("--classes", help="Classes of the task; default as the runs of the sweep say.")
     ] = None,

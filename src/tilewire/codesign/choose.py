@@ -41,7 +41,7 @@ def chips_for(
     *,
     router: str = "one-turn",
     tile_out_sized: bool = False,
-    networks: int = 59,
+    networks: int = 153,
     channels: int = 1,
     outputs: int = 1,
     seed: int = 0,

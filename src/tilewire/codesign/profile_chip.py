@@ -28,9 +28,10 @@ CONFIDENCE = 0.95
 class ProfileChip:
     """A chip on which ``networks`` random networks of a profile all route, and what each of them needs by itself.
 
-    A fresh network fits with ``probability`` = (1 - 0.95)^(1 / networks), at 95 % confidence (Wilks 1941, taking the widest port of each
-    kind as one limit). ``needed`` is the mean of M of the smallest chip of one network, ``needed_low`` and ``needed_high`` its 2.5 % and
-    97.5 % points; ``memory_devices`` is M of the chip. ``densities`` are those that the rounded quotas of this grid have.
+    A fresh network fits with ``probability``, at 95 % confidence: the 5 % point of Beta(n - k + 1, k), n = ``networks``, k = limits
+    that were read off them (sides of a tile, router, tile output). Each limit is a maximum and cuts off one network at most
+    (tolerance regions of Wald 1943; Wilks 1941 for k = 1: 0.05^(1 / n)). ``needed`` is the mean of M of the smallest chip of one
+    network, ``needed_low`` and ``needed_high`` its 2.5 % and 97.5 % points; ``memory_devices`` is M of the chip. ``densities`` are those that the rounded quotas of this grid have.
     """
 
     router: int
@@ -53,6 +54,15 @@ class ProfileChip:
         return {
             "family": fabric.family, "grid": list(fabric.grid), "neurons_per_tile": fabric.neurons_per_tile, "channels": channels
         }  # fmt: skip
+
+
+def coverage(networks: int, limits: int) -> float:
+    """Probability that a fresh network keeps ``limits`` maxima over ``networks`` random ones, at 95 % confidence; 0 with fewer networks."""
+    from scipy.stats import beta
+
+    if not limits:
+        return 1.0
+    return float(beta.ppf(1 - CONFIDENCE, networks - limits + 1, limits)) if networks >= limits else 0.0
 
 
 def profile_chip(
@@ -86,7 +96,7 @@ def profile_chip(
     low, high = np.percentile(devices, [2.5, 97.5])
     return ProfileChip(
         inner, sides, out, _devices(chip, width, tile_out_sized), float(np.mean(devices)), float(low), float(high),
-        float((1 - CONFIDENCE) ** (1 / networks)), networks,
+        coverage(networks, sum(limit > 0 for limit in sides.values()) + (inner > 0) + tile_out_sized), networks,
         {d: n / (chip.neurons_per_tile * chip.hop_classes[d]) for d, n in counts.items()},
     )  # fmt: skip
 
