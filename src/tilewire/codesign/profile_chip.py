@@ -31,7 +31,8 @@ class ProfileChip:
     A fresh network fits with ``probability``, at 95 % confidence: the 5 % point of Beta(n - k + 1, k), n = ``networks``, k = limits
     that were read off them (sides of a tile, router, tile output). Each limit is a maximum and cuts off one network at most
     (tolerance regions of Wald 1943; Wilks 1941 for k = 1: 0.05^(1 / n)). ``needed`` is the mean of M of the smallest chip of one
-    network, ``needed_low`` and ``needed_high`` its 2.5 % and 97.5 % points; ``memory_devices`` is M of the chip. ``densities`` are those that the rounded quotas of this grid have.
+    network, ``needed_low`` and ``needed_high`` its 2.5 % and 97.5 % points; ``memory_devices`` is M of the chip.
+    ``densities`` are those that the rounded quotas of this grid have.
     """
 
     router: int
