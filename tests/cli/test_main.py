@@ -159,7 +159,12 @@ def test_no_arguments_show_the_help(call):
 
 def test_ctrl_c_in_a_verb_with_nothing_to_save(call, monkeypatch):
     monkeypatch.setattr("tilewire.hardware.description.load_machine", lambda _name: signal.raise_signal(signal.SIGINT))
-    code, out, err = call("hw", "show", "mosaic-5x5-speech", "--json")
+    # Shells switch Ctrl-C off for jobs in the background, and this test may run in one.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        code, out, err = call("hw", "show", "mosaic-5x5-speech", "--json")
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert code == 130
     assert one_object(out)["error"]["type"] == "Stopped"
     assert "Traceback" not in err
