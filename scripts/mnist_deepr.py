@@ -4,8 +4,8 @@
 
 ``--root`` holds the folder mnist/ with the four IDX files. Network, densities and constants are those of the authors' public MNIST script
 (Bellec et al. 2018, arXiv:1711.05136): 784-300-100-10, ReLU, 1 / 3 / 30 % of the three layers (3,552 of 266,200 weights, 1.33 %), batch 10,
-10 epochs, SGD of rate .5 that falls by .8 an epoch, L1 1e-5, noise 1e-5; uniform grow. The rate of each method is chosen before by
-``--tune``, on the last 10,000 training images; otherwise all 60,000 train and the test set is read once, at the end. Records that are in
+10 epochs, SGD of rate .5 that falls by .8 an epoch, L1 1e-5, noise 1e-5; uniform grow. ``--tune`` tries
+``--rates`` on the last 10,000 training images, held out; otherwise all 60,000 train and the test set is read once, at the end. Records that are in
 the file already are not trained again.
 """
 
@@ -31,7 +31,8 @@ from tilewire.sweep import interval
 
 WIDTHS = (784, 300, 100, 10)
 DENSITY = {"0": 0.01, "2": 0.03, "4": 0.3}
-DECAY, BATCH, NOISE, HELD_OUT = 0.8, 10, 1e-5, 10_000
+DECAY, BATCH, L1, NOISE, HELD_OUT = 0.8, 10, 1e-5, 1e-5, 10_000
+EVERY = 300  # steps between two rewirings of SET; DEEP R rewires at every step
 METHODS = ("deepr", "set", "static", "dense")
 
 
@@ -54,9 +55,9 @@ def sparse_of(
     """The hooks that keep the model sparse; ``static`` is wiring that is drawn once."""
     if method == "dense":
         return None
-    rule = DeepR(l1=1e-5, temperature=rate * NOISE**2 / 2) if method == "deepr" else "set"
+    rule = DeepR(l1=L1, temperature=rate * NOISE**2 / 2) if method == "deepr" else "set"
     until = 0 if method == "static" else None
-    return SparseTraining(model, optimiser, rule=rule, density=DENSITY, every=300, until=until, seed=seed)
+    return SparseTraining(model, optimiser, rule=rule, density=DENSITY, every=EVERY, until=until, seed=seed)
 
 
 def trained(
@@ -97,13 +98,14 @@ def tensors(root: Path) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
 
 
 def show(records: list[dict[str, Any]]) -> None:
-    """Mean and 95 % interval per method and rate."""
-    for method, rate, on in sorted({(r["method"], r["rate"], r["on"]) for r in records}):
-        own = [r for r in records if (r["method"], r["rate"], r["on"]) == (method, rate, on)]
+    """Mean and 95 % interval per split, method, rate and number of epochs."""
+    keys = ("on", "method", "rate", "epochs")
+    for on, method, rate, epochs in sorted({tuple(r[k] for k in keys) for r in records}):
+        own = [r for r in records if tuple(r[k] for k in keys) == (on, method, rate, epochs)]
         mean, _, low, high = interval([r["accuracy"] for r in own])
         spread = f" ({low:.2%} to {high:.2%})" if low is not None else ""
         print(
-            f"{on:10} {method:8} rate {rate:<5g} seeds {len(own)}  {mean:.2%}{spread}  live {own[0]['live']}  born {own[0]['born']}"
+            f"{on:10} {method:8} rate {rate:<5g} epochs {epochs} seeds {len(own)}  {mean:.2%}{spread}  live {own[0]['live']}  born {own[0]['born']}"
         )
 
 
