@@ -104,9 +104,8 @@ def show(records: list[dict[str, Any]]) -> None:
         own = [r for r in records if tuple(r[k] for k in keys) == (on, method, rate, epochs)]
         mean, _, low, high = interval([r["accuracy"] for r in own])
         spread = f" ({low:.2%} to {high:.2%})" if low is not None else ""
-        print(
-            f"{on:10} {method:8} rate {rate:<5g} epochs {epochs} seeds {len(own)}  {mean:.2%}{spread}  live {own[0]['live']}  born {own[0]['born']}"
-        )
+        what = f"{on:10} {method:8} rate {rate:<5g} epochs {epochs} seeds {len(own)}"
+        print(f"{what}  {mean:.2%}{spread}  live {own[0]['live']}  born {own[0]['born']}")
 
 
 def main() -> None:
