@@ -4,9 +4,9 @@
 
 ``--root`` holds the folder mnist/ with the four IDX files. Network, densities and constants are those of the authors' public MNIST script
 (Bellec et al. 2018, arXiv:1711.05136): 784-300-100-10, ReLU, 1 / 3 / 30 % of the three layers (3,552 of 266,200 weights, 1.33 %), batch 10,
-10 epochs, SGD of rate .5 that falls by .8 an epoch, L1 1e-5, noise 1e-5; uniform grow. ``--tune`` tries
-``--rates`` on the last 10,000 training images, held out; otherwise all 60,000 train and the test set is read once, at the end. Records that are in
-the file already are not trained again.
+10 epochs, SGD of rate .5 that falls by .8 an epoch, L1 1e-5, noise 1e-5; uniform grow. ``--tune`` tries ``--rates`` on the last 10,000
+training images, held out; otherwise all 60,000 train and the test set is read once, at the end. Records that are in the file already are
+not trained again.
 """
 
 from __future__ import annotations

@@ -10,23 +10,8 @@ from tilewire.report.markup import Markup, tag
 from tilewire.report.scale import percent, shown
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 560.0, 360.0, 46.0, 14.0, 18.0, 42.0
-MARKS = (
-    0.0,
-    0.2,
-    0.4,
-    0.6,
-    0.7,
-    0.8,
-    0.85,
-    0.9,
-    0.93,
-    0.95,
-    0.97,
-    0.98,
-    0.99,
-    0.995,
-    0.999,
-)  # accuracies that the axis names
+# Accuracies that the axis names.
+MARKS = (0.0, 0.2, 0.4, 0.6, 0.7, 0.8, 0.85, 0.9, 0.93, 0.95, 0.97, 0.98, 0.99, 0.995, 0.999)
 LETTER = 7.0  # width of a letter of the axis
 COLOURS = 7  # the eighth is for cells without a method
 Ends = tuple[float | None, float | None]

@@ -10,6 +10,7 @@ from typing import Any
 
 from tilewire.checkpoint import replace_file
 from tilewire.statement.comparison import COUNTS, PARAMETERS, Comparison, compare
+from tilewire.statement.figure import Figure
 from tilewire.statement.trainings import read_trainings
 from tilewire.streams import stream
 from tilewire.sweep import Grid, csv_text, load_grid, variants
@@ -54,16 +55,28 @@ def _command(folder: Path) -> str:
         return ""
 
 
+def _shown(figure: Figure) -> tuple[float | None, float | None, float | None]:
+    """Value and ends as the table has them."""
+    return figure.value, figure.low95, figure.high95
+
+
 def _rows(found: Comparison) -> Iterator[tuple[Any, ...]]:
     n = len(found.seeds)
     for r in found.ratios:
-        f = r.ratio
         yield (
-            "memory ratio", r.group, r.baseline, r.count, r.baseline_count, r.accuracy, "accuracy", f.value, f.low95, f.high95, n, r.note,
-        )  # fmt: skip
+            "memory ratio",
+            r.group,
+            r.baseline,
+            r.count,
+            r.baseline_count,
+            r.accuracy,
+            "accuracy",
+            *_shown(r.ratio),
+            n,
+            r.note,
+        )
     for g in found.gains:
-        f, unit = g.gain, "parameters" if g.count == PARAMETERS else "devices"
-        note = f"at {g.at_cell}"
+        unit = "parameters" if g.count == PARAMETERS else "devices"
         yield (
             "accuracy gain",
             g.group,
@@ -72,30 +85,14 @@ def _rows(found: Comparison) -> Iterator[tuple[Any, ...]]:
             g.baseline_count,
             g.at,
             unit,
-            f.value,
-            f.low95,
-            f.high95,
+            *_shown(g.gain),
             n,
-            note,
+            f"at {g.at_cell}",
         )
     for c in found.contrasts:
-        f, (first, second) = c.difference, c.cells
-        yield "accuracy difference", first, second, "", "", None, "", f.value, f.low95, f.high95, c.seeds, c.name
-        for objective, f in c.ratios.items():
-            yield (
-                "ratio of cells",
-                first,
-                second,
-                objective,
-                objective,
-                None,
-                "",
-                f.value,
-                f.low95,
-                f.high95,
-                c.seeds,
-                c.name,
-            )
+        yield "accuracy difference", *c.cells, "", "", None, "", *_shown(c.difference), c.seeds, c.name
+        for objective, ratio in c.ratios.items():
+            yield "ratio of cells", *c.cells, objective, objective, None, "", *_shown(ratio), c.seeds, c.name
     for chip, floor in found.floors.items():
         for count, devices in floor.items():
             yield (
