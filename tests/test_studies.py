@@ -1,10 +1,14 @@
-"""The committed studies: their grids resolve, and every row of their results is a training that the grid asks for."""
+"""The committed studies: grids resolve, results are trainings that a grid asks for, comparisons and tables follow from them."""
 
 import csv
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from tilewire.statement.files import state
 from tilewire.sweep import cells_of, load_grid
 
 ROUTING = Path(__file__).parents[1] / "docs" / "studies" / "routing"
@@ -29,3 +33,45 @@ def test_a_grid_resolves_and_holds_its_results(path: Path) -> None:
     assert len(set(found)) == len(found)
     assert set(found) <= asked
     assert all(not row["error"] and 0 <= float(row["test_accuracy"]) <= 1 for row in rows)
+
+
+@pytest.mark.parametrize("study", ["pairs", "digits", "digits-8x8", "confirm"])
+def test_a_comparison_is_that_of_its_results(study: str, tmp_path: Path) -> None:
+    for name in ("grid.yaml", "results.csv"):
+        shutil.copy(ROUTING / study / name, tmp_path)
+    state(tmp_path)
+    committed, fresh = table(ROUTING / study / "comparison.csv"), table(tmp_path / "comparison.csv")
+    assert len(committed) == len(fresh) > 10
+    for old, new in zip(committed, fresh, strict=True):
+        assert [same(text) for text in old] == [same(text) for text in new]
+
+
+def table(path: Path) -> list[list[str]]:
+    with path.open(newline="") as handle:
+        return list(csv.reader(handle))
+
+
+def same(text: str) -> str:
+    """A figure to six digits: another machine may sum in another order."""
+    try:
+        return f"{float(text):.6g}"
+    except ValueError:
+        return text
+
+
+SCRIPT = ROUTING.parents[2] / "scripts" / "study_tables.py"
+
+
+@pytest.mark.skipif(not SCRIPT.exists(), reason="scripts are part of a source checkout only")
+def test_the_tables_of_the_page_are_current(tmp_path: Path) -> None:
+    page = ROUTING.parents[1] / "routing_study.md"
+
+    def checked(path: Path) -> int:
+        return subprocess.run([sys.executable, SCRIPT, path, "--check"], check=False).returncode
+
+    assert checked(page) == 0
+    other = tmp_path / "page.md"
+    other.write_text(page.read_text().replace("| `port-4-8-8` |", "| `port-4-8-8` | 99.9 |", 1))
+    assert checked(other) == 1
+    subprocess.run([sys.executable, SCRIPT, other], check=True, capture_output=True)
+    assert other.read_text() == page.read_text()
