@@ -2,8 +2,7 @@
 
 import pytest
 
-from tilewire.config import load_recipe
-from tilewire.parts import hardware_of
+from tilewire.config import hardware_of, load_recipe
 from tilewire.run import Silent, execute
 from tilewire.shared_phase import phase_name
 

@@ -16,7 +16,7 @@ seeds: [1, 2]
 settings: { train.epochs: 1 }
 cells:
   narrow: { budget.profile: { 1: 0.5 } }
-  broken: { hardware: nowhere }
+  broken: { data.name: nowhere }
 """
 RECIPE = """
 hardware: { family: mosaic, grid: [2, 2], neurons_per_tile: 4, channels: { router: 16, tile_in: 16 } }
@@ -43,8 +43,26 @@ def test_cells_are_the_product(grid_file: Path) -> None:
 
 def test_a_wrong_setting_is_found_before_anything_runs(grid_file: Path) -> None:
     grid_file.write_text(GRID.replace("train.epochs", "train.epoch"))
-    with pytest.raises(ConfigError, match="epochs"):
+    with pytest.raises(ConfigError, match=r"every cell: .*epochs"):
         cells_of(load_grid(grid_file), grid_file.parent, Path("out"))
+
+
+def test_the_faults_of_all_cells_are_found_at_once(grid_file: Path) -> None:
+    grid_file.write_text(
+        GRID + "  typed: { train.epoch: 2 }\n  named: { rewire.rule: sett }\n  chip: { hardware: nowhere }\n"
+        "  cells: { hardware: { family: mosaic, grid: [0, 3] } }\n"
+    )
+    with pytest.raises(ConfigError) as caught:
+        cells_of(load_grid(grid_file), grid_file.parent, Path("out"))
+    found = [str(fault) for fault in caught.value.faults]
+    for start, part in [
+        ("typed:", "'epochs'"),
+        ("named:", "'set'"),
+        ("chip:", "nowhere"),
+        ("cells:", "neurons_per_tile"),
+    ]:
+        assert any(fault.startswith(start) and part in fault for fault in found), found
+    assert not any(fault.startswith(("narrow", "every")) for fault in found)
 
 
 @pytest.mark.parametrize(
@@ -115,3 +133,24 @@ def test_sweep_runs_continues_and_lists_failures(grid_file: Path) -> None:
     assert again[0].objectives == outcomes[0].objectives
     with pytest.raises(UsageError):
         run_sweep(load_grid(grid_file), folder, out, workers=0)
+
+
+@pytest.mark.usefixtures("toy_task")
+def test_some_cells_only(grid_file: Path) -> None:
+    grid_file.write_text(GRID + "  other: { budget.profile: { 1: 0.25 } }\n")
+    folder, grid = grid_file.parent, load_grid(grid_file)
+    seen: list[tuple[int, int, str]] = []
+
+    def ran(only: list[str]) -> list[tuple[str, int]]:
+        outcomes = run_sweep(
+            grid, folder, folder / "out", workers=1, only=only, report=lambda i, n, o: seen.append((i, n, o.cell.name))
+        )
+        return [(outcome.cell.name, outcome.cell.seed) for outcome in outcomes]
+
+    assert ran(["oth"]) == [("other", 1), ("other", 2)]
+    assert seen == [(1, 2, "other"), (2, 2, "other")]
+    assert ran(["narrow"]) == [("narrow", 1), ("narrow", 2), ("other", 1), ("other", 2)]
+    rows = list(csv.DictReader((folder / "out" / "results.csv").read_text().splitlines()))
+    assert [row["cell"] for row in rows] == ["narrow", "narrow", "other", "other"]
+    with pytest.raises(UsageError, match="'narrow'"):
+        ran(["narow"])

@@ -12,6 +12,8 @@ from pydantic import Field, model_validator
 from ruamel.yaml import YAML
 
 from tilewire.errors import ConfigError, Fault, UsageError, unknown
+from tilewire.hardware.description import from_mapping, load_hardware
+from tilewire.hardware.fabric import TileFabric
 from tilewire.yamlfile import Record, read, validate, with_settings
 
 _RECIPES = resources.files("tilewire") / "recipes"
@@ -287,6 +289,11 @@ def load_recipe(name: str, settings: Sequence[str] = ()) -> Recipe:
     if beside is not None and beside.is_file():
         return recipe.model_copy(update={"hardware": str(beside)})
     return recipe
+
+
+def hardware_of(recipe: Recipe) -> TileFabric:
+    """The chip that a recipe names or describes in place. Raises `ConfigError` (file) or `HardwareError` (graph)."""
+    return load_hardware(recipe.hardware) if isinstance(recipe.hardware, str) else from_mapping(recipe.hardware)
 
 
 def dump(recipe: Record) -> str:

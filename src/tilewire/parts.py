@@ -11,10 +11,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from tilewire.config import Recipe
+from tilewire.config import Recipe, hardware_of
 from tilewire.data.record import EventPack, SpikeData
-from tilewire.errors import DataError, UsageError, unknown
-from tilewire.hardware.description import from_mapping, load_hardware
+from tilewire.errors import ConfigError, DataError, Fault, nearest
 from tilewire.hardware.fabric import TileFabric
 from tilewire.kernels import dispatch
 from tilewire.kernels.lif import Lif
@@ -56,11 +55,6 @@ Prepared = tuple[SpikeData, dict[str, NDArray[np.int64]]]
 """Data as the network sees it, and per split the utterance of each sample."""
 
 
-def hardware_of(recipe: Recipe) -> TileFabric:
-    """The chip that a recipe names or describes in place."""
-    return load_hardware(recipe.hardware) if isinstance(recipe.hardware, str) else from_mapping(recipe.hardware)
-
-
 def prepare_data(recipe: Recipe) -> Prepared:
     """Data as the network sees it, and per split the utterance that each sample belongs to (k-fold channels share one)."""
     from tilewire.data.catalogue import load
@@ -90,8 +84,8 @@ def build_readout(recipe: Recipe, classes: int) -> Readout:
     return LeakyReadout(classes, config.per_class, config.scale, config.tau)
 
 
-def _check_names(recipe: Recipe) -> None:
-    """Everything that a table must hold, before anything is loaded: a name that fails after hours of training is a bug."""
+def name_faults(recipe: Recipe) -> list[Fault]:
+    """Names that their tables lack, known before anything is loaded: a name that fails after hours of training is a bug."""
     asked: tuple[tuple[str, str | None, Iterable[str]], ...] = (
         ("placement", recipe.placement, PLACERS),
         ("router", recipe.router, ROUTERS),
@@ -99,14 +93,18 @@ def _check_names(recipe: Recipe) -> None:
         ("rewire.rule", recipe.rewire.rule, DROP_RULES),
         ("kernel", recipe.kernel, dispatch.TIERS),
     )
-    wrong = [unknown(key, name, table) for key, name, table in asked if name is not None and name not in table]
-    if wrong:
-        raise UsageError("; ".join(wrong))
+    return [
+        Fault("recipe", key, f"unknown name '{name}'", ", ".join(sorted(table)), nearest(name, table))
+        for key, name, table in asked
+        if name is not None and name not in table
+    ]
 
 
 def build(recipe: Recipe, fabric: TileFabric | None = None, data: Prepared | None = None) -> Parts:
     """Load, check and construct; nothing is written. Raises the named error of whatever does not go together."""
-    _check_names(recipe)
+    faults = name_faults(recipe)
+    if faults:
+        raise ConfigError("the recipe", faults)
     fabric = fabric or hardware_of(recipe)
     spikes, utterance = data or prepare_data(recipe)
     network_config, rewire = recipe.network, recipe.rewire

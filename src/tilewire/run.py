@@ -15,12 +15,12 @@ import torch
 
 import tilewire
 from tilewire import checkpoint, yamlfile
-from tilewire.config import Recipe, dump
+from tilewire.config import Recipe, dump, hardware_of
 from tilewire.errors import RunError
 from tilewire.hardware.description import fabric_hash, locate
 from tilewire.hardware.technology_file import dump_technology
 from tilewire.kernels import dispatch
-from tilewire.parts import Parts, Prepared, build, hardware_of
+from tilewire.parts import Parts, Prepared, build
 from tilewire.shared_phase import SharedPhase
 from tilewire.train import StepReport
 

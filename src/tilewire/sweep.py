@@ -8,15 +8,15 @@ import itertools
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field
 
 from tilewire.checkpoint import lock, replace_file
-from tilewire.config import dump, load_recipe
-from tilewire.errors import ConfigError, Fault, RunError, UsageError, nearest
+from tilewire.config import Recipe, dump, hardware_of, load_recipe
+from tilewire.errors import ConfigError, Fault, RunError, UsageError, nearest, unknown
 from tilewire.sweep_pool import Task, WorkerPool
 from tilewire.yamlfile import Record, load
 
@@ -139,20 +139,63 @@ def variants(grid: Grid) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def cells_of(grid: Grid, base: Path, out: Path) -> list[Cell]:
-    """All trainings of a grid, every recipe validated before the first one starts. ``base`` is the folder of the grid file."""
-    beside = base / grid.recipe
-    recipe = str(beside) if beside.is_file() else grid.recipe
-    found = []
+    """All trainings of a grid, every recipe and chip validated before the first one starts. ``base`` is the folder of the grid file.
+
+    Raises `ConfigError` with the faults of all cells.
+    """
+    recipe = _recipe_of(grid, base)
+    found: list[Cell] = []
+    faults: dict[Fault, list[str]] = {}
     for label, every in variants(grid):
         for seed in grid.seeds:
             settings = tuple(f"{key}={_text(value)}" for key, value in (every | {"seed": seed, "threads": 1}).items())
-            config = dump(load_recipe(recipe, settings))
-            found.append(Cell(label, seed, settings, out / label / f"seed-{seed}", config))
+            try:
+                loaded = load_recipe(recipe, settings)
+                if seed == grid.seeds[0]:
+                    _check(loaded)
+            except ConfigError as error:
+                for fault in error.faults:
+                    faults.setdefault(fault, []).append(label)
+                break  # its other seeds have the same faults
+            found.append(Cell(label, seed, settings, out / label / f"seed-{seed}", dump(loaded)))
+    if faults:
+        every_cell = len({label for label, _ in variants(grid)})
+        raise ConfigError(
+            "the grid",
+            [
+                replace(
+                    fault,
+                    where=f"{'every cell' if len(labels) == every_cell > 1 else ', '.join(labels)}: {fault.where}",
+                )
+                for fault, labels in faults.items()
+            ],
+        )
     folders = [cell.folder for cell in found]
     twice = {folder for folder in folders if folders.count(folder) > 1}
     if twice:
         raise UsageError(f"two cells share the folder {sorted(twice)[0]}", hint="rename a cell")
     return found
+
+
+def _recipe_of(grid: Grid, base: Path) -> str:
+    """A recipe beside the grid file goes before a packaged one."""
+    beside = base / grid.recipe
+    return str(beside) if beside.is_file() else grid.recipe
+
+
+def _check(recipe: Recipe) -> None:
+    """A name that no table holds, or a chip that cannot exist, is a fault of the recipe like any other. Raises `ConfigError`."""
+    from tilewire.parts import name_faults
+
+    faults = name_faults(recipe)
+    try:
+        hardware_of(recipe)
+    except ConfigError as error:
+        faults += error.faults
+    except UsageError as error:
+        faults.append(Fault(error.where or "hardware", "hardware", error.message))
+    if faults:
+        raise ConfigError("the recipe", faults)
 
 
 def _slug(value: Any) -> str:
@@ -180,17 +223,24 @@ def outcome_of(cell: Cell, error: str = "") -> Outcome:
 
 
 def run_sweep(
-    grid: Grid, base: Path, out: Path, *, workers: int, report: Callable[[int, int, Outcome], None] | None = None
+    grid: Grid,
+    base: Path,
+    out: Path,
+    *,
+    workers: int,
+    only: Sequence[str] = (),
+    report: Callable[[int, int, Outcome], None] | None = None,
 ) -> list[Outcome]:
     """Run every unfinished cell, ``workers`` at a time, one thread each; writes ``results.csv`` and ``summary.csv`` into ``out``.
 
+    ``only`` names the cells to run (names or prefixes, as in groups; none: all); of the others those that are finished are listed too.
     A cell that fails is listed with its error and does not stop the others. Interrupted cells continue where they were saved.
     """
     if workers < 1:
         raise UsageError(f"{workers} workers, at least 1 is needed")
     cells = cells_of(grid, base, out)
-    beside = base / grid.recipe
-    recipe = str(beside) if beside.is_file() else grid.recipe
+    chosen = _chosen(cells, only)
+    recipe = _recipe_of(grid, base)
 
     def one(cell: Cell) -> Outcome:
         if _finished(cell):
@@ -199,15 +249,15 @@ def run_sweep(
         return outcome_of(cell, error[-2000:])
 
     with lock(out), WorkerPool() as pool:
-        outcomes: dict[Cell, Outcome] = {}
+        outcomes = {cell: outcome_of(cell) for cell in cells if cell not in chosen and _finished(cell)}
         with ThreadPoolExecutor(workers) as threads:
-            pending = {threads.submit(one, cell): cell for cell in cells}
+            pending = {threads.submit(one, cell): cell for cell in chosen}
             try:
-                for done in as_completed(pending):
+                for number, done in enumerate(as_completed(pending), 1):
                     outcomes[pending[done]] = done.result()
                     write_tables(out, [outcomes[cell] for cell in cells if cell in outcomes])
                     if report is not None:
-                        report(len(outcomes), len(cells), outcomes[pending[done]])
+                        report(number, len(chosen), outcomes[pending[done]])
             except KeyboardInterrupt:
                 pool.stop()
                 threads.shutdown(wait=True, cancel_futures=True)
@@ -216,7 +266,17 @@ def run_sweep(
             raise RunError(
                 "the sweep was stopped; every cell is saved", where=str(out), hint="the same command continues"
             )
-    return [outcomes[cell] for cell in cells]
+    return [outcomes[cell] for cell in cells if cell in outcomes]
+
+
+def _chosen(cells: Sequence[Cell], only: Sequence[str]) -> list[Cell]:
+    """The cells that ``only`` means; all if it is empty. Raises `UsageError` for an entry that means none."""
+    labels = list(dict.fromkeys(cell.name for cell in cells))
+    for entry in only:
+        if not members([entry], labels):
+            raise UsageError(unknown("cell", entry, labels))
+    names = set(members(only, labels) if only else labels)
+    return [cell for cell in cells if cell.name in names]
 
 
 def write_tables(out: Path, outcomes: Sequence[Outcome]) -> None:

@@ -8,7 +8,9 @@ import sys
 import time
 
 import pytest
+from typer.testing import CliRunner
 
+from tilewire.cli.main import app
 from tilewire.cli.sweeping import _Left
 
 
@@ -42,6 +44,18 @@ def test_a_signal_saves_and_the_same_command_continues(toy_recipe, tmp_path, sen
     done = subprocess.run(command, capture_output=True, text=True, timeout=240)
     found = json.loads(done.stdout)
     assert (done.returncode, found["failed"], found["cells"][0]["n"]) == (0, [], 4)
+
+
+def test_the_folder_is_named_after_the_grid_or_its_folder(toy_recipe, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "study").mkdir()
+    text = f"recipe: {json.dumps(str(toy_recipe(train={'epochs': 1, 'batch': 8})))}\nseeds: [1]\ncells: {{ a: {{}}, b: {{}} }}\n"
+    for name, only in [("study/grid.yaml", "a"), ("tiny.yaml", "b")]:
+        (tmp_path / name).write_text(text)
+        result = CliRunner().invoke(app, ["sweep", name, "--workers", "1", "--only", only])
+        assert result.exit_code == 0, result.output
+    folders = {str(path.relative_to(tmp_path / "sweeps")) for path in (tmp_path / "sweeps").glob("*/*/seed-*")}
+    assert folders == {"study/a/seed-1", "tiny/b/seed-1"}
 
 
 def test_time_left_counts_trainings_not_finished_ones(monkeypatch):

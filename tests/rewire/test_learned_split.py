@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tilewire.config import load_recipe
+from tilewire.config import hardware_of, load_recipe
 from tilewire.connectivity import Connectivity
 from tilewire.errors import BudgetError, UsageError
 from tilewire.hardware.mesh import mesh
@@ -22,7 +22,6 @@ from tilewire.mapping.split_budget import branch_prices, links_per_branch
 from tilewire.nn.initialise import AboveThreshold
 from tilewire.nn.roles import TiledSpec
 from tilewire.nn.tiled import TiledRSNN
-from tilewire.parts import hardware_of
 from tilewire.rewire.constrained import Constrained
 from tilewire.rewire.drop import BranchThreshold
 from tilewire.rewire.learned_split import LearnedSplit, moved, prices_in, split_parts

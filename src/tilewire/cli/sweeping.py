@@ -19,7 +19,13 @@ if TYPE_CHECKING:
 
 def sweep(
     grid: Annotated[Path, typer.Argument(metavar="GRID", help="A grid file: recipe, seeds, cells, axes, groups.")],
-    out: Annotated[Path | None, typer.Option("--out", help="Folder; default sweeps/GRID.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="Folder; default sweeps/NAME, of the grid's file or, of a grid.yaml, its folder."),
+    ] = None,
+    only: Annotated[
+        list[str] | None, typer.Option("--only", help="Run these cells only: a name or prefix; may be repeated.")
+    ] = None,
     workers: Annotated[int, typer.Option("--workers", help="Trainings at a time, one thread each.")] = 2,
     resize: Annotated[
         bool, typer.Option("--resize", help="Train nothing: add sizes that finished runs lack, write tables and page.")
@@ -27,13 +33,16 @@ def sweep(
     json: Json = False,
 ) -> None:
     """A grid of trainings (methods x hardware x seeds). Ctrl-C saves; the same command continues; finished cells are kept."""
+    from tilewire.statement.files import GRID
     from tilewire.statement.resize import resize_sweep
     from tilewire.sweep import load_grid, run_sweep
     from tilewire.terminal import terminate_as_interrupt
 
     if not grid.is_file():
         raise UsageError(f"no file '{grid}'", hint="a YAML file with recipe, seeds, cells and axes")
-    folder = out or Path("sweeps") / grid.stem
+    if resize and only:
+        raise UsageError("--resize reads every finished cell", hint="leave --only out")
+    folder = out or Path("sweeps") / (grid.resolve().parent.name if grid.name == GRID else grid.stem)
 
     left = _Left()
 
@@ -50,7 +59,7 @@ def sweep(
         outcomes = (
             resize_sweep(loaded, folder, report=report)
             if resize
-            else run_sweep(loaded, grid.parent, folder, workers=workers, report=report)
+            else run_sweep(loaded, grid.parent, folder, workers=workers, only=only or (), report=report)
         )
     _conclude(grid, folder, outcomes)
     _finish(outcomes, folder, json)
