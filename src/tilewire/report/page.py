@@ -40,7 +40,7 @@ def write_report(folder: Path) -> Path:
 
 def render(run: RunFolder) -> str:
     """The page of a run as HTML text."""
-    return document(f"{run.name}: Tilewire report", *_sections(run), script=asset("page.js"))
+    return document(f"{run.name}: Tilewire report", *_sections(run), script=asset("trace.js"))
 
 
 def _sections(run: RunFolder) -> list[Markup]:

@@ -14,8 +14,9 @@ def asset(name: str) -> str:
     return (resources.files("tilewire.report") / name).read_text(encoding="utf-8")
 
 
-def document(title: str, *sections: object, script: str) -> str:
-    """A whole page as HTML text."""
+def document(title: str, *sections: object, script: str = "") -> str:
+    """A whole page as HTML text; tips work on every page, ``script`` is what the page has beyond."""
+    script = asset("tip.js") + script
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
     head = tag(

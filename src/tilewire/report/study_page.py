@@ -57,7 +57,7 @@ def render(name: str, summary: Mapping[str, Any], trials: Sequence[Mapping[str, 
         _pairs(summary, trials),
         _front(summary),
         _infeasible(summary),
-        script=asset("study.js"),
+        script=asset("brush.js"),
     )
 
 

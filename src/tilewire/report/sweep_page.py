@@ -13,7 +13,7 @@ from tilewire.errors import RunError
 from tilewire.report.markup import Markup, card, figure, join, table, tag
 from tilewire.report.memory_plot import Dot, Plot, colour, memory_plot
 from tilewire.report.scale import MISSING, number, percent, shown
-from tilewire.report.shell import asset, document
+from tilewire.report.shell import document
 
 Content = Mapping[str, Any]
 SHORT = {
@@ -44,7 +44,6 @@ def render(name: str, content: Content) -> str:
         f"{name}: Tilewire sweep",
         _head(name, content), _headline(content), _plots(content), _ratios(content), _gains(content), _contrasts(content), _cells(content),
         _floors(content), _failed(content), _provenance(content),
-        script=asset("study.js"),
     )  # fmt: skip
 
 

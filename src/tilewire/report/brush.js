@@ -1,28 +1,5 @@
 "use strict";
 (() => {
-  const tip = document.getElementById("tip");
-  const hush = () => { tip.style.display = "none"; };
-  const say = (text, event) => {
-    tip.replaceChildren(...text.split("\n").map((line, i) => {
-      const row = document.createElement(i ? "div" : "b");
-      for (const part of line.split("\t")) {
-        const cell = document.createElement("span");
-        cell.textContent = part;
-        row.append(cell);
-      }
-      return row;
-    }));
-    tip.style.display = "block";
-    const box = tip.getBoundingClientRect();
-    tip.style.left = `${Math.max(Math.min(event.clientX + 14, innerWidth - box.width - 8), 4)}px`;
-    tip.style.top = `${Math.max(event.clientY + 16 + box.height < innerHeight ? event.clientY + 16 : event.clientY - box.height - 12, 4)}px`;
-  };
-  document.addEventListener("pointermove", (event) => {
-    const told = event.target instanceof Element ? event.target.closest("[data-tip]") : null;
-    if (told) say(told.dataset.tip, event); else hush();
-  });
-  addEventListener("scroll", hush, { passive: true });
-
   const plot = document.querySelector("svg.parallel");
   if (!plot) return;
   const lines = [...plot.querySelectorAll("polyline")].map((line) => ({ line, places: JSON.parse(line.dataset.places) }));
