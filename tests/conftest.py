@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from tilewire.run import Silent
+
 TOY_TASK = '''
 import numpy as np
 from tilewire.data.record import EventPack, spike_data
@@ -61,3 +63,25 @@ def toy_recipe(toy_task: Path, tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return write
+
+
+class StopAfter(Silent):
+    """Asks to stop after so many steps; remembers what it was told."""
+
+    def __init__(self, steps: int = 1 << 30) -> None:
+        self.left, self.notes = steps, []  # type: ignore[var-annotated]
+
+    def step(self, report: object) -> None:
+        self.left -= 1
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+    def stop_requested(self) -> bool:
+        return self.left <= 0
+
+
+@pytest.fixture
+def stop_after() -> type[StopAfter]:
+    """The class of observers that interrupt a run."""
+    return StopAfter

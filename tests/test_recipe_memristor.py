@@ -11,7 +11,7 @@ from tilewire.kernels.numba_infer import infer
 from tilewire.nn.inference import infer_network
 from tilewire.nn.memristor import Memristor
 from tilewire.parts import build
-from tilewire.run import Interrupted, Silent, execute
+from tilewire.run import Interrupted, execute
 
 DEVICE = {"levels": 4, "clip": 2.5, "noise": 0.1, "spread": 0.1, "scale": "tile"}
 
@@ -124,21 +124,10 @@ def backwards(network, events, w_in, w_rec):
     return out
 
 
-class StopAfter(Silent):
-    def __init__(self, steps):
-        self.left = steps
-
-    def step(self, report):
-        self.left -= 1
-
-    def stop_requested(self):
-        return self.left <= 0
-
-
-def test_a_noisy_run_continues_bit_identically(toy_recipe, tmp_path):
+def test_a_noisy_run_continues_bit_identically(toy_recipe, tmp_path, stop_after):
     recipe = load_recipe(str(toy_recipe(memristor=DEVICE)))
     whole = execute(recipe, tmp_path / "whole")
     with pytest.raises(Interrupted):
-        execute(recipe, tmp_path / "parts", StopAfter(7))
+        execute(recipe, tmp_path / "parts", stop_after(7))
     assert execute(recipe, tmp_path / "parts") == whole
     assert "test_accuracy_programmed" in whole["objectives"]

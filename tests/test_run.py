@@ -18,25 +18,15 @@ from tilewire.run import Interrupted, Silent, execute
 ARTEFACTS = ("metrics.jsonl", "evaluation.json", "config.yaml", "hardware.yaml")
 
 
-class StopAfter(Silent):
-    """Asks to stop after so many steps; remembers what it was told."""
+@pytest.fixture
+def stopped(stop_after):
+    """Runs a recipe until it is told to stop, after so many steps."""
 
-    def __init__(self, steps: int = 1 << 30) -> None:
-        self.left, self.notes = steps, []
+    def run(recipe, folder, steps):
+        with pytest.raises(Interrupted, match="everything is saved"):
+            execute(recipe, folder, stop_after(steps))
 
-    def step(self, report) -> None:
-        self.left -= 1
-
-    def note(self, text: str) -> None:
-        self.notes.append(text)
-
-    def stop_requested(self) -> bool:
-        return self.left <= 0
-
-
-def stopped(recipe, folder, steps):
-    with pytest.raises(Interrupted, match="everything is saved"):
-        execute(recipe, folder, StopAfter(steps))
+    return run
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -54,7 +44,7 @@ def unbroken(recipe, tmp_path):
     return tmp_path / "unbroken"
 
 
-def test_resumed_at_random_steps_is_bit_identical(recipe, unbroken, tmp_path):
+def test_resumed_at_random_steps_is_bit_identical(recipe, unbroken, tmp_path, stopped):
     rng = np.random.default_rng(1)
     for trial in range(3):
         folder, done = tmp_path / f"broken-{trial}", 0
@@ -75,7 +65,7 @@ def test_resumed_at_random_steps_is_bit_identical(recipe, unbroken, tmp_path):
         {"data": {"name": "toy_task:toy", "fold": 2, "rebin": 3, "limit": 9}, "rewire": {"every": 2, "threshold": 0.3}},
     ],
 )  # fmt: skip
-def test_any_recipe_resumes_bit_identically(toy_recipe, tmp_path, sections):
+def test_any_recipe_resumes_bit_identically(toy_recipe, tmp_path, sections, stopped):
     recipe = load_recipe(str(toy_recipe(**sections)))
     execute(recipe, tmp_path / "a")
     steps = len(contents(tmp_path / "a")["metrics.jsonl"].splitlines())  # at least one step an epoch
@@ -114,7 +104,7 @@ def test_a_finished_run_stays_as_it_is(recipe, unbroken):
 
 
 @pytest.mark.parametrize("content", [b"", b"{\n", b"\xff\xfe", b'{"epoch": 0}\n{"epo', b"[]\n" * 50, None])
-def test_damaged_metrics_are_made_whole(recipe, unbroken, tmp_path, content):
+def test_damaged_metrics_are_made_whole(recipe, unbroken, tmp_path, content, stopped):
     folder = tmp_path / "broken"
     stopped(recipe, folder, 12)
     path = folder / "metrics.jsonl"
@@ -123,19 +113,19 @@ def test_damaged_metrics_are_made_whole(recipe, unbroken, tmp_path, content):
     assert contents(folder) == contents(unbroken)
 
 
-def test_a_damaged_newest_checkpoint_costs_nothing_but_time(recipe, unbroken, tmp_path):
+def test_a_damaged_newest_checkpoint_costs_nothing_but_time(recipe, unbroken, tmp_path, stopped, stop_after):
     folder = tmp_path / "broken"
     stopped(recipe, folder, 12)
     newest = sorted((folder / "checkpoints").iterdir())[-1]
     (newest / "state.safetensors").write_bytes(b"gone")
-    observer = StopAfter()
+    observer = stop_after()
     execute(recipe, folder, observer)
     assert any("falling back" in note and newest.name in note for note in observer.notes)
     assert contents(folder) == contents(unbroken)
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"threads": "many", "kernel_tier": 1}', b"\xff"])
-def test_a_damaged_manifest_is_named(recipe, tmp_path, content):
+def test_a_damaged_manifest_is_named(recipe, tmp_path, content, stopped):
     stopped(recipe, tmp_path / "run", 2)
     (tmp_path / "run" / "manifest.json").write_bytes(content)
     with pytest.raises(RunError, match=r"manifest\.json: damaged manifest"):
@@ -143,7 +133,7 @@ def test_a_damaged_manifest_is_named(recipe, tmp_path, content):
 
 
 @pytest.mark.parametrize("content", [b"seed: 3\n", b"", b"\xff\xfe: ["])
-def test_a_changed_or_damaged_config_is_refused_with_a_diff(recipe, unbroken, tmp_path, content):
+def test_a_changed_or_damaged_config_is_refused_with_a_diff(recipe, unbroken, tmp_path, content, stopped):
     folder = tmp_path / "run"
     stopped(recipe, folder, 7)
     (folder / "config.yaml").write_bytes(content)
@@ -156,7 +146,7 @@ def test_a_changed_or_damaged_config_is_refused_with_a_diff(recipe, unbroken, tm
     assert contents(folder) == contents(unbroken)
 
 
-def test_checkpoints_know_their_recipe_without_the_config(toy_recipe, tmp_path):
+def test_checkpoints_know_their_recipe_without_the_config(toy_recipe, tmp_path, stopped):
     folder = tmp_path / "run"
     stopped(load_recipe(str(toy_recipe())), folder, 7)
     (folder / "config.yaml").unlink()
@@ -164,7 +154,7 @@ def test_checkpoints_know_their_recipe_without_the_config(toy_recipe, tmp_path):
         execute(load_recipe(str(toy_recipe()), ["train.lr=0.01"]), folder)
 
 
-def test_changed_settings_are_refused_by_name(toy_recipe, tmp_path):
+def test_changed_settings_are_refused_by_name(toy_recipe, tmp_path, stopped):
     folder = tmp_path / "run"
     stopped(load_recipe(str(toy_recipe())), folder, 2)
     before = (folder / "config.yaml").read_bytes()
@@ -175,7 +165,7 @@ def test_changed_settings_are_refused_by_name(toy_recipe, tmp_path):
     assert (folder / "config.yaml").read_bytes() == before
 
 
-def test_a_changed_chip_or_data_set_behind_the_same_name_is_refused(toy_recipe, toy_task, tmp_path):
+def test_a_changed_chip_or_data_set_behind_the_same_name_is_refused(toy_recipe, toy_task, tmp_path, stopped):
     chip = tmp_path / "chip.yaml"
     text = "family: mosaic\ngrid: [2, 3]\nneurons_per_tile: 4\nchannels: { router: 8, tile_in: 12 }\n"
     chip.write_text(text)
@@ -228,7 +218,7 @@ def test_a_folder_in_use_is_refused(recipe, tmp_path):
         execute(recipe, tmp_path / "run")
 
 
-def test_divergence_keeps_the_last_checkpoint(toy_recipe, tmp_path):
+def test_divergence_keeps_the_last_checkpoint(toy_recipe, tmp_path, stopped):
     recipe = load_recipe(str(toy_recipe()))
     folder = tmp_path / "run"
     stopped(recipe, folder, 7)

@@ -13,7 +13,7 @@ from tilewire.mapping.budgets import build_budget
 from tilewire.parts import build
 from tilewire.rewire.compress import largest
 from tilewire.rewire.engine import live_branches
-from tilewire.run import Interrupted, Silent, execute
+from tilewire.run import Interrupted, execute
 
 STATIC = {"every": 0, "threshold": 0.3}
 
@@ -116,27 +116,16 @@ def test_the_penalty_shrinks_what_is_far(toy_recipe):
     assert tuned < penalised / 2
 
 
-class StopAfter(Silent):
-    def __init__(self, steps):
-        self.left = steps
-
-    def step(self, report):
-        self.left -= 1
-
-    def stop_requested(self):
-        return self.left <= 0
-
-
 @pytest.mark.parametrize(
     ("budget", "router"), [({"kind": "fan", "fan_in": 6}, "one-turn"), ({"kind": "ports"}, "negotiated")]
 )
-def test_a_compressed_run_continues_bit_identically(toy_recipe, tmp_path, budget, router):
+def test_a_compressed_run_continues_bit_identically(toy_recipe, tmp_path, budget, router, stop_after):
     sections = {"compress": {"after": 2, "penalty": 0.1}, "rewire": STATIC, "budget": budget, "router": router}
     recipe = load_recipe(str(toy_recipe(**sections)))
     whole = execute(recipe, tmp_path / "whole")
     for steps in (3, 9):  # the second stop is after the pruning
         with pytest.raises(Interrupted):
-            execute(recipe, tmp_path / "parts", StopAfter(steps))
+            execute(recipe, tmp_path / "parts", stop_after(steps))
     assert execute(recipe, tmp_path / "parts") == whole
     assert (tmp_path / "parts" / "metrics.jsonl").read_text() == (tmp_path / "whole" / "metrics.jsonl").read_text()
     if router == "negotiated":

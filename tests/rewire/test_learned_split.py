@@ -25,7 +25,7 @@ from tilewire.nn.tiled import TiledRSNN
 from tilewire.rewire.constrained import Constrained
 from tilewire.rewire.drop import BranchThreshold
 from tilewire.rewire.learned_split import LearnedSplit, moved, prices_in, split_parts
-from tilewire.run import Interrupted, Silent, execute
+from tilewire.run import Interrupted, execute
 
 LAW = AboveThreshold(0.3, 0.5)
 
@@ -178,19 +178,8 @@ def test_the_split_needs_something_to_split():
             LearnedSplit(**wrong)
 
 
-class StopAfter(Silent):
-    def __init__(self, steps):
-        self.left = steps
-
-    def step(self, report):
-        self.left -= 1
-
-    def stop_requested(self):
-        return self.left <= 0
-
-
 @pytest.mark.parametrize("router", ["one-turn", "negotiated"])
-def test_recipes_split_and_permute_and_continue(router, toy_recipe, tmp_path):
+def test_recipes_split_and_permute_and_continue(router, toy_recipe, tmp_path, stop_after):
     """Interrupted between two moves, a run ends in the same bytes; the mapping it writes is the placed one and fits."""
     rewire = {"threshold": 0.3, "min_live": 0.75, "alpha": 0.4, "split": {"pool": 10, "until": 0.7}}
     rewire["permute"] = {"every": 1, "fixed": ["inputs"], "objective": "devices", "tries": 6}
@@ -198,7 +187,7 @@ def test_recipes_split_and_permute_and_continue(router, toy_recipe, tmp_path):
     recipe = load_recipe(str(toy_recipe(router=router, budget=budget, rewire=rewire)))
     whole = execute(recipe, tmp_path / "whole")
     with pytest.raises(Interrupted):
-        execute(recipe, tmp_path / "parts", StopAfter(7))
+        execute(recipe, tmp_path / "parts", stop_after(7))
     parts = execute(recipe, tmp_path / "parts")
     assert parts["training"] == whole["training"]
     assert (tmp_path / "parts" / "metrics.jsonl").read_text() == (tmp_path / "whole" / "metrics.jsonl").read_text()

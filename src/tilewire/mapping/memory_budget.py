@@ -17,9 +17,9 @@ from tilewire.mapping.budget import BudgetState, Excess
 from tilewire.mapping.forest import Forest
 from tilewire.mapping.negotiated import Effort, negotiate
 from tilewire.mapping.one_turn_fill import fill_one_turn
+from tilewire.mapping.port_budget import grow_trees
 from tilewire.mapping.port_loads import PortLoads
 from tilewire.mapping.smallest_chip import SmallestChip
-from tilewire.mapping.trees import Trees
 
 Ints = NDArray[np.int32]
 Arrays = Mapping[str, NDArray[Any]]
@@ -202,15 +202,7 @@ class NegotiatedMemoryState(_Widths):
         self._room = np.zeros(budget.fabric.n_links, np.int32)
         self.forest = Forest(budget.fabric, budget.tile_of, self._room)
         self._filled = len(branches) > 0
-        if arrays is not None and "tree_ptr" in arrays:
-            self.forest.plant(Trees(arrays["tree_ptr"].astype(np.int64), arrays["tree_link"].astype(np.int32)))
-        else:
-            for source, tile in zip(branches.source.tolist(), branches.target.tolist(), strict=True):
-                self.add(source, tile)
-        if self.forest.branches() != branches.without_own(budget.tile_of):
-            raise BudgetError(
-                "the trees do not serve the branches of the network", hint="a checkpoint of another network?"
-            )
+        grow_trees(self.forest, branches, arrays, self.add)
 
     @property
     def load(self) -> Ints:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -109,6 +109,22 @@ class NegotiatedPorts(_Ports):
         return NegotiatedPortState(self, branches, arrays)
 
 
+def grow_trees(
+    forest: Forest, branches: Connectivity, arrays: Mapping[str, NDArray[Any]] | None, add: Callable[[int, int], object]
+) -> None:
+    """Fill an empty forest: with saved trees (``tree_ptr``, ``tree_link``) as they are, else branch by branch, in order, by ``add``.
+
+    Raises `BudgetError` if the trees then serve other branches.
+    """
+    if arrays is not None and "tree_ptr" in arrays:
+        forest.plant(Trees(arrays["tree_ptr"].astype(np.int64), arrays["tree_link"].astype(np.int32)))
+    else:
+        for source, tile in zip(branches.source.tolist(), branches.target.tolist(), strict=True):
+            add(source, tile)
+    if forest.branches() != branches.without_own(forest.placement):
+        raise BudgetError("the trees do not serve the branches of the network", hint="a checkpoint of another network?")
+
+
 class NegotiatedPortState:
     """A forest inside the channels. From branches alone it grows them one by one, in order; saved trees are taken over as they are."""
 
@@ -116,15 +132,7 @@ class NegotiatedPortState:
         self.budget = budget
         self.forest = Forest(budget.fabric, budget.tile_of)
         self._filled = len(branches) > 0
-        if arrays is not None and "tree_ptr" in arrays:
-            self.forest.plant(Trees(arrays["tree_ptr"].astype(np.int64), arrays["tree_link"].astype(np.int32)))
-        else:
-            for source, tile in zip(branches.source.tolist(), branches.target.tolist(), strict=True):
-                self.add(source, tile)
-        if self.forest.branches() != branches.without_own(budget.tile_of):
-            raise BudgetError(
-                "the trees do not serve the branches of the network", hint="a checkpoint of another network?"
-            )
+        grow_trees(self.forest, branches, arrays, self.add)
 
     def _local(self, source: int, tile: int) -> bool:
         return bool(self.budget.tile_of[source] == tile)
