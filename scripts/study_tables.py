@@ -18,7 +18,7 @@ from typing import Any
 
 import yaml
 
-from tilewire.sweep import interval
+from tilewire.sweep.tables import interval
 
 STUDIES = Path(__file__).parents[1] / "docs" / "studies" / "routing"
 TABLE = re.compile(r"(<!-- table: (\{.*?\}) -->\n\n)(.*?)(\n\n<!-- end of table -->)", re.DOTALL)

@@ -7,7 +7,8 @@ import pytest
 
 from tilewire.config import Recipe, load_recipe
 from tilewire.parts import build
-from tilewire.sweep import Grid, cells_of, load_grid
+from tilewire.sweep.cells import cells_of
+from tilewire.sweep.grid import Grid, load_grid
 
 PAGE = Path(__file__).parents[1] / "docs" / "baselines.md"
 

@@ -26,7 +26,7 @@ BANDS = [
     {"cost"},
     {"report", "interchange"},
     {"parts", "shared_phase", "run", "evaluate"},
-    {"sweep", "sweep_pool", "sweep_worker", "compare"},
+    {"sweep", "compare"},
     {"statement"},
     {"codesign"},
     {"cascade_recipe"},

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from tilewire.statement.files import state
-from tilewire.sweep import cells_of, load_grid
+from tilewire.sweep.cells import cells_of
+from tilewire.sweep.grid import load_grid
 
 ROUTING = Path(__file__).parents[1] / "docs" / "studies" / "routing"
 GRIDS = sorted(ROUTING.glob("*/grid.yaml"))

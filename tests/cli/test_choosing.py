@@ -9,7 +9,9 @@ import pytest
 from tilewire.cli import main
 from tilewire.statement.comparison import COUNTS, objective_of
 from tilewire.statement.trainings import fabric_of
-from tilewire.sweep import Cell, Outcome, write_tables
+from tilewire.sweep.cells import Cell
+from tilewire.sweep.outcome import Outcome
+from tilewire.sweep.tables import write_tables
 
 CHIP = "mosaic 3x3x8"
 

@@ -8,7 +8,9 @@ import pytest
 from tilewire.errors import UsageError
 from tilewire.statement.comparison import COUNTS, PARAMETERS, compare, objective_of
 from tilewire.statement.trainings import Training, densities, fabric_of, floors, read_trainings
-from tilewire.sweep import Cell, Outcome, write_tables
+from tilewire.sweep.cells import Cell
+from tilewire.sweep.outcome import Outcome
+from tilewire.sweep.tables import write_tables
 
 CHIP = "mosaic 3x4x8"
 FACTOR = {"paper": 1.0, "ours": 0.25, "weak": 2.0}  # memory at equal accuracy, against paper

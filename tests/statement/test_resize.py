@@ -12,7 +12,7 @@ from tilewire.run import execute
 from tilewire.statement.files import GRID, state
 from tilewire.statement.resize import resize_run, resize_sweep
 from tilewire.statement.trainings import densities, read_trainings
-from tilewire.sweep import load_grid
+from tilewire.sweep.grid import load_grid
 
 GRID_FILE = """
 recipe: toy.yaml

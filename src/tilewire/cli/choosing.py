@@ -49,7 +49,7 @@ def chip_for(
     from tilewire.codesign.family import families
     from tilewire.statement.trainings import read_trainings
     from tilewire.streams import stream
-    from tilewire.sweep import members
+    from tilewire.sweep.grid import members
 
     if tile_out not in ("chip", "sized"):
         raise UsageError(f"--tile-out {tile_out} is neither chip nor sized")

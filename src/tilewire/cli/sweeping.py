@@ -14,7 +14,7 @@ from tilewire.cli.output import NOT_FITS, OK, Json, emit, log, table
 from tilewire.errors import UsageError
 
 if TYPE_CHECKING:
-    from tilewire.sweep import Outcome
+    from tilewire.sweep.outcome import Outcome
 
 
 def sweep(
@@ -35,7 +35,8 @@ def sweep(
     """A grid of trainings (methods x hardware x seeds). Ctrl-C saves; the same command continues; finished cells are kept."""
     from tilewire.statement.files import GRID
     from tilewire.statement.resize import resize_sweep
-    from tilewire.sweep import load_grid, run_sweep
+    from tilewire.sweep.grid import load_grid
+    from tilewire.sweep.run import run_sweep
     from tilewire.terminal import terminate_as_interrupt
 
     if not grid.is_file():
@@ -103,7 +104,7 @@ def report_sweep(folder: Path, command: str | None = None) -> Path:
 
 
 def _finish(outcomes: list[Outcome], folder: Path, json: bool) -> None:
-    from tilewire.sweep import interval
+    from tilewire.sweep.tables import interval
 
     failed = [outcome for outcome in outcomes if outcome.error]
     rows = []

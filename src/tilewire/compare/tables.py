@@ -12,7 +12,7 @@ from typing import Any
 from tilewire.compare.grid import FULL, SMALL, Cell
 from tilewire.compare.store import read_results
 from tilewire.errors import RunError
-from tilewire.sweep import interval
+from tilewire.sweep.tables import interval
 
 TRAINING = (
     "task", "topology", "density", "depth", "law", "record", "seed", "rate", "weights", "parameters", "validation", "test", "loss",

@@ -19,7 +19,7 @@ from tilewire.compare.foretell import (
 from tilewire.compare.tables import BASELINES, CellResult, markdown, percent
 from tilewire.nn.rank import composite
 from tilewire.streams import stream
-from tilewire.sweep import interval
+from tilewire.sweep.tables import interval
 
 PARALLEL = ("parallel-cross", "parallel-sum", "parallel-union")
 RANKED = "ranked"

@@ -15,7 +15,7 @@ from tilewire.statement.contrast import Contrast, contrast
 from tilewire.statement.figure import Figure
 from tilewire.statement.front import accuracy_at, cost_at, front_of
 from tilewire.statement.trainings import Training, floors, unfinished
-from tilewire.sweep import members
+from tilewire.sweep.grid import members
 
 Floats = NDArray[np.float64]
 ACCURACY, PARAMETERS = "test_accuracy", "parameters"
@@ -173,7 +173,7 @@ def _resampled(
 
 
 def _cell_row(cell: str, groups: Mapping[str, Sequence[str]], done: Sequence[Training], complete: bool) -> CellRow:
-    from tilewire.sweep import interval as student
+    from tilewire.sweep.tables import interval as student
 
     own = [one for one in done if one.cell == cell]
     figures = {}

@@ -13,7 +13,8 @@ from tilewire.statement.comparison import COUNTS, PARAMETERS, Comparison, compar
 from tilewire.statement.figure import Figure
 from tilewire.statement.trainings import read_trainings
 from tilewire.streams import stream
-from tilewire.sweep import Grid, csv_text, load_grid, variants
+from tilewire.sweep.grid import Grid, load_grid, variants
+from tilewire.sweep.tables import csv_text
 
 GRID, COMPARISON = "grid.yaml", "comparison.json"
 HEAD = (

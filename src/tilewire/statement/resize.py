@@ -11,7 +11,10 @@ from tilewire.checkpoint import lock, replace_file
 from tilewire.errors import RunError
 from tilewire.hardware.description import load_hardware
 from tilewire.mapping.routing import load_mapping
-from tilewire.sweep import Cell, Grid, Outcome, outcome_of, variants, write_tables
+from tilewire.sweep.cells import Cell
+from tilewire.sweep.grid import Grid, variants
+from tilewire.sweep.outcome import Outcome, outcome_of
+from tilewire.sweep.tables import write_tables
 
 ROUTERS = ("one-turn", "negotiated")
 

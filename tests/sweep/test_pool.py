@@ -10,7 +10,7 @@ import pytest
 
 from tilewire.config import load_recipe
 from tilewire.run import execute
-from tilewire.sweep_pool import Task, WorkerPool
+from tilewire.sweep.pool import Task, WorkerPool
 
 DEADLY = """
 import os, sys

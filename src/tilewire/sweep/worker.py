@@ -1,4 +1,4 @@
-"""``python -m tilewire.sweep_worker``: a process of a sweep. Tasks come in as lines of JSON, errors go out the same way."""
+"""``python -m tilewire.sweep.worker``: a process of a sweep. Tasks come in as lines of JSON, errors go out the same way."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tilewire.config import load_recipe
 from tilewire.errors import TilewireError
 from tilewire.parts import Prepared, prepare_data
 from tilewire.run import Silent, execute
-from tilewire.sweep_pool import Task
+from tilewire.sweep.pool import Task
 
 
 class _Stoppable(Silent):

@@ -30,7 +30,7 @@ class _Worker:
     def __init__(self) -> None:
         self.errors: IO[Any] = TemporaryFile()  # noqa: SIM115, closed by `close`
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tilewire.sweep_worker"],
+            [sys.executable, "-m", "tilewire.sweep.worker"],
             env=os.environ | {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"},
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors, text=True, start_new_session=True,
         )  # fmt: skip

@@ -8,7 +8,11 @@ from pathlib import Path
 import pytest
 
 from tilewire.errors import ConfigError, UsageError
-from tilewire.sweep import Cell, Outcome, cells_of, interval, load_grid, members, run_sweep, write_tables
+from tilewire.sweep.cells import Cell, cells_of
+from tilewire.sweep.grid import load_grid, members
+from tilewire.sweep.outcome import Outcome
+from tilewire.sweep.run import run_sweep
+from tilewire.sweep.tables import interval, write_tables
 
 GRID = """
 recipe: tiny.yaml
