@@ -14,7 +14,15 @@ from tilewire.mapping.negotiated import PROGRESS, Effort, negotiate
 from tilewire.mapping.nets import Nets
 from tilewire.mapping.one_turn import route_one_turn
 from tilewire.mapping.routing import ROUTER_LINK, ROUTERS, TILE_IN_LINK, max_load
-from tilewire.mapping.sizing import TILE_OUT_LINK, Size, blocked_links, size_one_turn, through_blocked
+from tilewire.mapping.sizing import (
+    TILE_OUT_LINK,
+    Size,
+    blocked_links,
+    out_width,
+    over_outputs,
+    size_one_turn,
+    through_blocked,
+)
 from tilewire.mapping.trees import Trees, loads
 
 Ints = NDArray[np.int32]
@@ -40,7 +48,8 @@ class _Chip:
 
     def __init__(self, fabric: TileFabric, tile_out_sized: bool) -> None:
         self.fabric, self.sized = fabric, tile_out_sized
-        self.full = int(fabric.capacity[fabric.link_class == TILE_OUT_LINK].max(initial=0))
+        chip = int(fabric.capacity[fabric.link_class == TILE_OUT_LINK].max(initial=0))
+        self.full = fabric.neurons_per_tile if tile_out_sized else chip  # no net leaves by a line twice
         self.open = ~blocked_links(fabric)
         self.rows: list[Row] = []
 
@@ -104,18 +113,18 @@ def _learn_cuts(chip: _Chip, branches: Connectivity, placement: Ints, top: int) 
 
 
 def _start(chip: _Chip, branches: Connectivity, placement: Ints, rng: np.random.Generator) -> Trees:
-    """Trees on a chip of ample widths: the fixed paths, or a way round the blocked ports.
+    """Trees on a chip of ample widths: the fixed paths, or a way round blocked ports and tile outputs that are too narrow.
 
     Raises `HardwareError` if no widths carry the nets.
     """
     trees = route_one_turn(chip.fabric, branches, placement)
-    if chip.open[trees.link].all():
+    ample = chip.capacity(branches.n_sources, branches.n_sources)
+    if (loads(chip.fabric, trees) <= ample).all():
         return trees
-    ample = np.where(chip.open, branches.n_sources, 0).astype(np.int32)
     found = negotiate(chip.fabric, branches, placement, capacity=ample, rng=rng)
-    load = loads(chip.fabric, found.trees)
     if found.overuse:
-        raise through_blocked(chip.fabric, np.maximum(load - ample, 0))
+        load = loads(chip.fabric, found.trees)
+        raise over_outputs(chip.fabric, load, chip.full) or through_blocked(chip.fabric, np.maximum(load - ample, 0))
     return found.trees
 
 
@@ -131,14 +140,17 @@ def size_negotiated(
     """Widths of least device memory M(router, tile_in) that the negotiated router can use, ties to the smaller router; and the trees.
 
     Starts from the fixed paths, and lets each tile_in in turn lower the router width as far as it beats the best M, warm from the last
-    trees, until wider tile inputs no longer bring the over-use down. Blocked ports stay blocked; `HardwareError` if no widths help.
+    trees, until wider tile inputs no longer bring the over-use down. Blocked ports stay blocked, and tile outputs that are not sized keep
+    the width that the chip gives them; `HardwareError` if no widths help.
     ``lower_bound``: least router and least tile_in whatever the other, and least M, from cuts and prices (see `certificate`).
     ``pricings``: how often prices may sharpen the bound.
     """
     chip = _Chip(fabric, tile_out_sized)
     trees = _start(chip, branches, placement, rng)
-    start = max_load(fabric, loads(fabric, trees))
-    top = start["tile_in"]
+    load = loads(fabric, trees)
+    start = max_load(fabric, load)
+    # Outputs that are sized are as wide as the inputs, so the inputs of the first trees must be as wide as their outputs.
+    top = max(start["tile_in"], out_width(fabric, load, sized=True) if tile_out_sized else 0)
     _learn_cuts(chip, branches, placement, top)
     search = _Search(chip, branches, placement, rng)
     best = search.run(start["router"], top)

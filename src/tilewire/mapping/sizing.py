@@ -71,16 +71,32 @@ def through_blocked(fabric: TileFabric, nets: Ints) -> HardwareError:
     )  # fmt: skip
 
 
+def over_outputs(fabric: TileFabric, load: Ints, width: int) -> HardwareError | None:
+    """The error of nets that leave a tile by more lines than ``width``; None if there are none. ``load``: int32 [links]."""
+    out = np.where(fabric.link_class == TILE_OUT_LINK, load, 0)
+    link = int(np.argmax(out))
+    if out[link] <= width:
+        return None
+    return HardwareError(
+        f"no widths of routers and tile inputs carry these nets: {int(out[link])} leave by {width} channels",
+        where=fabric.link_name(link),
+        hint="count the tile outputs that the nets need (--tile-out sized), widen tile_out, or place the groups otherwise",
+    )
+
+
 def size_one_turn(fabric: TileFabric, branches: Connectivity, placement: Ints, *, tile_out_sized: bool = False) -> Size:
     """Smallest widths under the fixed paths: they have no choice, so the widths are their own lower bounds.
 
     ``memory_devices`` is M of the homogeneous chip, each tile side, corner and edge router kind at its own widest load. Raises
-    `HardwareError` if a fixed path uses a blocked port.
+    `HardwareError` if a fixed path uses a blocked port, or more channels out of a tile than the chip has and they are not sized too.
     """
     load = loads(fabric, route_one_turn(fabric, branches, placement))
     stuck = np.where(blocked_links(fabric), load, 0)
     if stuck.any():
         raise through_blocked(fabric, stuck)
+    error = None if tile_out_sized else over_outputs(fabric, load, out_width(fabric, load, sized=False))
+    if error:
+        raise error
     sides = side_loads(fabric, load)
     router, tile_in = int(load[fabric.link_class == ROUTER_LINK].max(initial=0)), max(sides.values(), default=0)
     devices = fabric.memory(fabric.widths_for(load, tile_out_sized=tile_out_sized)).total
