@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tilewire.config import dump, load_recipe
 from tilewire.errors import ConfigError, UsageError
 from tilewire.sweep.cells import Cell, cells_of
 from tilewire.sweep.grid import load_grid, members
@@ -43,6 +44,13 @@ def test_cells_are_the_product(grid_file: Path) -> None:
     assert len(cells) == 2 * 2 * 2
     assert len({cell.folder for cell in cells}) == 8
     assert Path("out/narrow_lr-0.1_batch-4/seed-2") in {cell.folder for cell in cells}
+
+
+def test_a_cell_holds_the_recipe_that_its_run_resolves(grid_file: Path) -> None:
+    grid_file.write_text(GRID + "axes: { train.lr: [0.1, 0.01] }\n")
+    for cell in cells_of(load_grid(grid_file), grid_file.parent, Path("out")):
+        assert cell.config == dump(load_recipe(str(grid_file.with_name("tiny.yaml")), cell.settings))
+        assert f"seed={cell.seed}" in cell.settings
 
 
 def test_a_wrong_setting_is_found_before_anything_runs(grid_file: Path) -> None:

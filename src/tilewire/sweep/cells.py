@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from tilewire.config import Recipe, dump, hardware_of, load_recipe
 from tilewire.errors import ConfigError, Fault, UsageError
 from tilewire.sweep.grid import Grid, json_text, variants
+
+SEED = re.compile(
+    r"^seed: \d+$", re.MULTILINE
+)  # of the resolved recipe: all that sets the trainings of a variant apart
 
 
 @dataclass(frozen=True)
@@ -30,19 +36,24 @@ def cells_of(grid: Grid, base: Path, out: Path) -> list[Cell]:
     found: list[Cell] = []
     faults: dict[Fault, list[str]] = {}
     for label, every in variants(grid):
-        for seed in grid.seeds:
-            settings = tuple(
-                f"{key}={json_text(value)}" for key, value in (every | {"seed": seed, "threads": 1}).items()
+        try:
+            loaded = load_recipe(recipe, _settings(every, grid.seeds[0]))
+            _check(loaded)
+        except ConfigError as error:
+            for fault in error.faults:
+                faults.setdefault(fault, []).append(label)
+            continue
+        config = dump(loaded)
+        found += [
+            Cell(
+                label,
+                seed,
+                _settings(every, seed),
+                out / label / f"seed-{seed}",
+                SEED.sub(f"seed: {seed}", config, count=1),
             )
-            try:
-                loaded = load_recipe(recipe, settings)
-                if seed == grid.seeds[0]:
-                    _check(loaded)
-            except ConfigError as error:
-                for fault in error.faults:
-                    faults.setdefault(fault, []).append(label)
-                break  # its other seeds have the same faults
-            found.append(Cell(label, seed, settings, out / label / f"seed-{seed}", dump(loaded)))
+            for seed in grid.seeds
+        ]
     if faults:
         every_cell = len({label for label, _ in variants(grid)})
         raise ConfigError(
@@ -60,6 +71,10 @@ def cells_of(grid: Grid, base: Path, out: Path) -> list[Cell]:
     if twice:
         raise UsageError(f"two cells share the folder {sorted(twice)[0]}", hint="rename a cell")
     return found
+
+
+def _settings(every: dict[str, Any], seed: int) -> tuple[str, ...]:
+    return tuple(f"{key}={json_text(value)}" for key, value in (every | {"seed": seed, "threads": 1}).items())
 
 
 def recipe_of(grid: Grid, base: Path) -> str:
