@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tilewire.report.sweep_page import write_sweep_drawings
 from tilewire.statement.files import state
 from tilewire.sweep.cells import cells_of
 from tilewire.sweep.grid import load_grid
@@ -38,13 +39,18 @@ def test_a_grid_resolves_and_holds_its_results(path: Path) -> None:
 
 @pytest.mark.parametrize("study", ["pairs", "digits", "digits-8x8", "confirm"])
 def test_a_comparison_is_that_of_its_results(study: str, tmp_path: Path) -> None:
+    folder = tmp_path / study
+    folder.mkdir()
     for name in ("grid.yaml", "results.csv"):
-        shutil.copy(ROUTING / study / name, tmp_path)
-    state(tmp_path)
-    committed, fresh = table(ROUTING / study / "comparison.csv"), table(tmp_path / "comparison.csv")
+        shutil.copy(ROUTING / study / name, folder)
+    state(folder)
+    committed, fresh = table(ROUTING / study / "comparison.csv"), table(folder / "comparison.csv")
     assert len(committed) == len(fresh) > 10
     for old, new in zip(committed, fresh, strict=True):
         assert [same(text) for text in old] == [same(text) for text in new]
+    write_sweep_drawings(folder)
+    for drawing in (ROUTING / study).glob("accuracy_*.svg"):
+        assert drawing.read_text() == (folder / drawing.name).read_text()
 
 
 def table(path: Path) -> list[list[str]]:

@@ -65,6 +65,10 @@ def test_chip_for_asks_for_what_it_cannot_know(swept, monkeypatch, capsys):
 def test_report_of_a_sweep_folder(swept, monkeypatch, capsys):
     code, shown = call(monkeypatch, capsys, "report", swept, "--json")
     assert code == 0
-    assert json.loads(shown.out) == {"report": str(swept / "report.html")}
+    assert json.loads(shown.out) == {"report": str(swept / "report.html"), "drawings": []}
+    code, shown = call(monkeypatch, capsys, "report", swept, "--svg", "--json")
+    drawings = json.loads(shown.out)["drawings"]
+    assert drawings == sorted(map(str, swept.glob("accuracy_*.svg")), key=drawings.index)
+    assert drawings
     assert (swept / "comparison.csv").read_text().startswith("quantity,")
     assert "p-0.3" in (swept / "report.html").read_text()

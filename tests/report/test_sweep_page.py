@@ -3,6 +3,7 @@
 import json
 import math
 from dataclasses import asdict
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from tilewire.errors import RunError
 from tilewire.report.memory_plot import MARKS, Dot, Plot, log_ticks, marks, memory_plot
-from tilewire.report.sweep_page import render, write_sweep_report
+from tilewire.report.sweep_page import render, write_sweep_drawings, write_sweep_report
 from tilewire.statement.comparison import COUNTS, compare, objective_of
 from tilewire.statement.trainings import Training
 
@@ -48,6 +49,24 @@ def test_page_says_ratio_floor_failure_and_command():
     assert "20 of 21 trainings" in page
     assert page.count('class="chart"') == len(COUNTS)
     assert "a &lt;tenth&gt;" in page
+
+
+def test_drawings_stand_alone(tmp_path):
+    given = content()
+    given["cells"][0]["groups"] = []
+    (tmp_path / "comparison.json").write_text(json.dumps(given))
+    drawings = write_sweep_drawings(tmp_path)
+    assert [path.name for path in drawings] == [f"accuracy_{count}.svg" for count in COUNTS]
+    for path in drawings:
+        root = ElementTree.fromstring(path.read_text())
+        assert root.tag == "{http://www.w3.org/2000/svg}svg"
+        texts = [element.text for element in root.iter() if element.text]
+        assert {"<ours>", "paper", "of no method"} <= set(texts)
+        assert sum(element.tag.endswith("circle") for element in root.iter()) == 4 + 3  # cells with figures, legend
+        colours = {name for element in root.iter() for name in element.get("class", "").split()}
+        assert all(f".{name}" in path.read_text() for name in colours - {"chart", "dot"})
+        assert "href" not in path.read_text()
+        assert "url(" not in path.read_text()
 
 
 def test_page_without_sizes_says_what_to_do():

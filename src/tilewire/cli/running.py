@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from tilewire.cli.output import NOT_FITS, OK, Json, emit, log, say, table
-from tilewire.errors import RunError
+from tilewire.errors import RunError, UsageError
 
 
 def run(
@@ -76,15 +76,24 @@ def _show(evaluation: dict[str, Any], folder: Path) -> None:
 
 def report(
     folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, or the folder of a sweep.")],
+    svg: Annotated[
+        bool, typer.Option("--svg", help="Of a sweep: also its drawings, accuracy against device memory, as SVG files.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Write the one-file HTML report of a run folder or a sweep folder again."""
     from tilewire.cli.sweeping import report_sweep
     from tilewire.report.page import write_report
+    from tilewire.report.sweep_page import write_sweep_drawings
 
     if (folder / "results.csv").is_file():
         path = report_sweep(folder)
-        return emit({"report": str(path)}) if json else log(f"report: {path}")
+        drawings = [str(drawing) for drawing in write_sweep_drawings(folder)] if svg else []
+        if json:
+            return emit({"report": str(path), "drawings": drawings})
+        return log("\n".join([f"report: {path}", *(f"drawing: {drawing}" for drawing in drawings)]))
+    if svg:
+        raise UsageError("--svg draws sweeps; the drawings of a run are in its report.html", where=str(folder))
     if not (folder / "evaluation.json").is_file():
         raise RunError("no finished run here", where=str(folder), hint="the folder that `tilewire run` wrote")
     path = write_report(folder)

@@ -22,7 +22,7 @@ def document(title: str, *sections: object, script: str = "") -> str:
     head = tag(
         "head", tag("meta", charset="utf-8"), tag("meta", http_equiv="Content-Security-Policy", content=policy),
         tag("meta", name="viewport", content="width=device-width, initial-scale=1"), tag("title", title),
-        tag("style", Markup(asset("page.css"))),
+        tag("style", Markup(asset("drawing.css") + asset("page.css"))),
     )  # fmt: skip
     body = tag("body", tag("main", *sections), tag("div", id="tip", role="tooltip"), tag("script", Markup(script)))
     return f"<!doctype html>\n{tag('html', head, body, lang='en')}\n"

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from tilewire.checkpoint import replace_file
 from tilewire.errors import RunError
+from tilewire.report.drawing import standalone
 from tilewire.report.markup import Markup, card, figure, join, table, tag
-from tilewire.report.memory_plot import Dot, Plot, colour, memory_plot
+from tilewire.report.memory_plot import HEIGHT, WIDTH, Dot, Plot, colour, memory_plot
 from tilewire.report.scale import MISSING, number, percent, shown
 from tilewire.report.shell import document
 
 Content = Mapping[str, Any]
+Made = TypeVar("Made")
 SHORT = {
     "one_turn": "one-turn",
     "negotiated": "negotiated",
@@ -29,13 +31,39 @@ HEADLINES = (("one_turn", "one_turn"), ("one_turn", "negotiated"), ("negotiated"
 
 def write_sweep_report(folder: Path) -> Path:
     """Write ``report.html`` from the ``comparison.json`` of a sweep folder. Raises `RunError` if it is missing or damaged."""
+    path = folder / "report.html"
+    replace_file(path, _from_comparison(folder, lambda content: render(folder.resolve().name, content)).encode())
+    return path
+
+
+def write_sweep_drawings(folder: Path) -> list[Path]:
+    """Write accuracy against device memory as ``accuracy_COUNT.svg``, a file a count. Raises `RunError` as `write_sweep_report`."""
+    drawings = _from_comparison(
+        folder,
+        lambda content: {
+            f"accuracy_{count}.svg": standalone(
+                plot, (WIDTH, HEIGHT), f"{folder.resolve().name}: {title}", _legend(content)
+            )
+            for count, (title, plot) in plots(content).items()
+        },
+    )
+    for name, text in drawings.items():
+        replace_file(folder / name, text.encode())
+    return [folder / name for name in drawings]
+
+
+def _from_comparison(folder: Path, make: Callable[[Content], Made]) -> Made:
     try:
-        page = render(folder.resolve().name, json.loads((folder / "comparison.json").read_text()))
+        return make(json.loads((folder / "comparison.json").read_text()))
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
         raise RunError(f"no readable comparison: {type(error).__name__}: {error}", where=str(folder)) from error
-    path = folder / "report.html"
-    replace_file(path, page.encode())
-    return path
+
+
+def _legend(content: Content) -> list[tuple[str, str]]:
+    """Colour and name of every method, and of cells that belong to none."""
+    methods = [(colour(i), name) for i, name in enumerate(content["groups"])]
+    other = any(row["figures"] and not row["groups"] for row in content["cells"])
+    return [*methods, (colour(None), "of no method")] if other else methods
 
 
 def render(name: str, content: Content) -> str:
@@ -119,9 +147,9 @@ def _stacked(entry: Content, text: Any) -> Markup:
     return join([text(entry["value"]), tag("span", ends, class_="ends")] if ends else [text(entry["value"])])
 
 
-def _plots(content: Content) -> Markup:
-    names = list(content["groups"])
-    plots = []
+def plots(content: Content) -> dict[str, tuple[str, Markup]]:
+    """Title and drawing of accuracy against device memory, for every count that the sweep has."""
+    names, found = list(content["groups"]), {}
     for count, text in content["counts"].items():
         key = f"memory_devices_needed_{count}"
         dots = [_dot(row, key, names) for row in content["cells"] if key in row["figures"]]
@@ -130,17 +158,25 @@ def _plots(content: Content) -> Markup:
         lines = {i: [(p[0], p[1]) for p in content["fronts"][name].get(count, ())] for i, name in enumerate(names)}
         kind = "sized_output" if count.endswith("sized_output") else "published"
         floors = {chip: float(values[kind]) for chip, values in content["floors"].items()}
-        plots.append(figure(text[0].upper() + text[1:], memory_plot(Plot(dots, lines, floors), text)))
-    if not plots:
+        found[count] = text[0].upper() + text[1:], memory_plot(Plot(dots, lines, floors), text)
+    return found
+
+
+def _plots(content: Content) -> Markup:
+    drawn = plots(content).values()
+    if not drawn:
         return card(
             "Accuracy against device memory",
             note="No sizes yet: tilewire sweep GRID --resize computes them for finished runs.",
         )
-    marks = [
-        tag("svg", tag("circle", cx=6, cy=6, r=5, class_=f"dot {colour(i)}"), viewBox="0 0 12 12", class_="mark")
-        for i in range(len(names))
+    methods = [
+        tag(
+            "span",
+            tag("svg", tag("circle", cx=6, cy=6, r=5, class_=f"dot {of}"), viewBox="0 0 12 12", class_="mark"),
+            f" {name}",
+        )
+        for of, name in _legend(content)
     ]
-    methods = [tag("span", mark, f" {name}") for mark, name in zip(marks, names, strict=True)]
     rest = tag(
         "span",
         "lines: front of a method; whiskers: 95 % of the mean; dashed: least devices of any network on that grid",
@@ -152,7 +188,7 @@ def _plots(content: Content) -> Markup:
     )
     return card(
         "Accuracy against device memory",
-        tag("div", *plots, class_="charts"),
+        tag("div", *(figure(*plot) for plot in drawn), class_="charts"),
         tag("div", *methods, rest, class_="legend"),
         note=note,
     )
