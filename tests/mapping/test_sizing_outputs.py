@@ -78,6 +78,19 @@ def test_fixed_paths_that_leave_by_too_many_lines_have_no_size(case):
     assert size_one_turn(fabric, branches, placement, tile_out_sized=True).tile_out == load.max(initial=0)
 
 
+def test_no_chip_below_the_bound_of_a_mesh_routes_whatever_its_outputs(draw_nets, routable):
+    """Outputs sized: the bound against the integer programme over all router, input and output widths."""
+    fabric = mesh((1, 3), 3)
+    for seed in range(4):
+        nets, placement = draw_nets(fabric, 0.35, seed)
+        branches = nets.on_tiles(placement)
+        size, _ = size_negotiated(fabric, branches, placement, tile_out_sized=True, rng=np.random.default_rng(0))
+        for router, tile_in, tile_out in np.ndindex(5, 8, 4):
+            chip = mesh((1, 3), 3, router=router, tile_in=tile_in, tile_out=tile_out)
+            if chip.memory().total < size.lower_bound["memory_devices"]:
+                assert not routable(chip, branches, placement)
+
+
 def test_four_lines_out_of_one_tile():
     """All neurons of tile 0 go to another tile each: one line enters a tile, four leave."""
     source, target = [0, 1, 2, 3], [1, 2, 3, 4]

@@ -46,16 +46,27 @@ class _Chip:
     over router links, b and c over links into and out of tiles. Blocked links have no channels at any width.
     """
 
-    def __init__(self, fabric: TileFabric, tile_out_sized: bool) -> None:
-        self.fabric, self.sized = fabric, tile_out_sized
-        chip = int(fabric.capacity[fabric.link_class == TILE_OUT_LINK].max(initial=0))
-        self.full = fabric.neurons_per_tile if tile_out_sized else chip  # no net leaves by a line twice
+    def __init__(self, fabric: TileFabric, branches: Connectivity, placement: Ints, tile_out_sized: bool) -> None:
+        self.fabric = fabric
+        out = fabric.link_class == TILE_OUT_LINK
+        one_way = bool((np.bincount(fabric.link_source[out]) <= 1).all())
+        self.coupled = tile_out_sized and not one_way
+        if self.coupled:
+            self.full = fabric.neurons_per_tile  # no net leaves by a side twice
+        elif tile_out_sized:
+            self.full = _leaving(branches, placement)
+        else:
+            self.full = int(fabric.capacity[out].max(initial=0))
         self.open = ~blocked_links(fabric)
         self.rows: list[Row] = []
 
     def tile_out(self, tile_in: int) -> int:
-        """Sized outputs as wide as the inputs: narrower ones save nothing, since a crossbar is as large as its wider side."""
-        return min(self.full, tile_in) if self.sized else self.full
+        """Width of the tile outputs: the chip's, or sized.
+
+        Where a tile has one way out the nets leave no choice. Where it has several (Mosaic), outputs are as wide as the inputs: narrower
+        ones save nothing, since a crossbar is as large as its wider side.
+        """
+        return min(self.full, tile_in) if self.coupled else self.full
 
     def capacity(self, router: int, tile_in: int) -> Ints:
         widths = [router, tile_in, self.tile_out(tile_in)]
@@ -92,6 +103,12 @@ class _Chip:
         start = self.least_tile_in()
         pairs = [(t, self.least_router(t) or 0) for t in range(start, max(top, start) + 1)]
         return min((self.memory(r, t), r, t) for t, r in pairs)
+
+
+def _leaving(branches: Connectivity, placement: Ints) -> int:
+    """Most nets that leave one tile."""
+    sources = np.unique(branches.without_own(placement).source)
+    return int(np.bincount(placement[sources]).max(initial=0))
 
 
 def _learn_cuts(chip: _Chip, branches: Connectivity, placement: Ints, top: int) -> None:
@@ -145,12 +162,12 @@ def size_negotiated(
     ``lower_bound``: least router and least tile_in whatever the other, and least M, from cuts and prices (see `certificate`).
     ``pricings``: how often prices may sharpen the bound.
     """
-    chip = _Chip(fabric, tile_out_sized)
+    chip = _Chip(fabric, branches, placement, tile_out_sized)
     trees = _start(chip, branches, placement, rng)
     load = loads(fabric, trees)
     start = max_load(fabric, load)
-    # Outputs that are sized are as wide as the inputs, so the inputs of the first trees must be as wide as their outputs.
-    top = max(start["tile_in"], out_width(fabric, load, sized=True) if tile_out_sized else 0)
+    # Where outputs are as wide as inputs, the inputs of the first trees must be as wide as their outputs.
+    top = max(start["tile_in"], out_width(fabric, load, sized=True) if chip.coupled else 0)
     _learn_cuts(chip, branches, placement, top)
     search = _Search(chip, branches, placement, rng)
     best = search.run(start["router"], top)
