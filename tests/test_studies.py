@@ -37,7 +37,7 @@ def test_a_grid_resolves_and_holds_its_results(path: Path) -> None:
     assert all(not row["error"] and 0 <= float(row["test_accuracy"]) <= 1 for row in rows)
 
 
-@pytest.mark.parametrize("study", ["pairs", "digits", "digits-8x8", "confirm"])
+@pytest.mark.parametrize("study", ["pairs", "digits", "digits-8x8", "confirm", "more-data"])
 def test_a_comparison_is_that_of_its_results(study: str, tmp_path: Path) -> None:
     folder = tmp_path / study
     folder.mkdir()
