@@ -117,19 +117,19 @@ class Walk:
         return tile_of_groups(self.rewiring.state, self.fabric.n_tiles)
 
     def step(self) -> None:
-        """Move quotas, rewire, forget what was rewired, move tiles."""
+        """Repack, move quotas (which may leave excess until the rewiring), rewire, forget what was rewired, move tiles."""
         state = self.rewiring.state
+        for part in parts_of(state):
+            if isinstance(part, NegotiatedMemoryState) and self.rng.random() < 0.2:
+                devices = part.devices
+                assert part.repack(self.rng) == devices - part.devices >= 0
+                self.check()
         for quotas in self._quotas():
             quotas.gain = self.rng.lognormal(0, 2, quotas.classes.size)
             memory = split_parts(state)[1]
             profile = moved(quotas, prices_in(state), memory.budget.devices - memory.devices, 0.5)
             assert np.all((profile >= 0) & (profile <= 1))
             quotas.move(profile)
-        for part in parts_of(state):
-            if isinstance(part, NegotiatedMemoryState) and self.rng.random() < 0.2:
-                devices = part.devices
-                assert part.repack(self.rng) == devices - part.devices >= 0
-                self.check()
         before = int((self.table.tile != DEAD).sum())
         done = self.rewiring.step(self.weight, self.rng, self.rng)
         changed = np.union1d(done.killed, done.born)
