@@ -27,7 +27,7 @@ from tilewire.data.images import load_images
 from tilewire.rewire.deepr import DeepR
 from tilewire.rewire.sparse_training import SparseTraining
 from tilewire.streams import stream
-from tilewire.sweep.tables import interval
+from tilewire.student import interval
 
 WIDTHS = (784, 300, 100, 10)
 DENSITY = {"0": 0.01, "2": 0.03, "4": 0.3}

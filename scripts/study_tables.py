@@ -12,13 +12,13 @@ import argparse
 import csv
 import re
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from tilewire.sweep.tables import interval
+from tilewire.student import interval
+from tilewire.tables import markdown
+from tilewire.yamlfile import parse
 
 STUDIES = Path(__file__).parents[1] / "docs" / "studies" / "routing"
 TABLE = re.compile(r"(<!-- table: (\{.*?\}) -->\n\n)(.*?)(\n\n<!-- end of table -->)", re.DOTALL)
@@ -31,12 +31,6 @@ Row = dict[str, str]
 def rows_of(study: str, name: str) -> list[Row]:
     with (STUDIES / study / name).open(newline="") as handle:
         return list(csv.DictReader(handle))
-
-
-def markdown(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    rule = "|---" * len(head) + "|"
-    first, *rest = ("| " + " | ".join(line) + " |" for line in [head, *lines])
-    return "\n".join([first, rule, *rest])
 
 
 def number(text: str, shown: Callable[[float], str]) -> str:
@@ -157,11 +151,11 @@ def filled(page: str) -> str:
     """The page with every table written anew. ValueError names a table of no known kind."""
 
     def table(found: re.Match[str]) -> str:
-        order: dict[str, Any] = yaml.safe_load(found[2])
+        order: dict[str, Any] = parse(found[2], "table")
         kind = next((KINDS[key] for key in order if key in KINDS), None)
         if kind is None:
             raise ValueError(f"table {found[2]}: the kind must be one of {', '.join(KINDS)}")
-        return found[1] + kind(**order) + found[4]
+        return found[1] + kind(**order).rstrip() + found[4]
 
     return TABLE.sub(table, page)
 

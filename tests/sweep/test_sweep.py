@@ -9,11 +9,12 @@ import pytest
 
 from tilewire.config import dump, load_recipe
 from tilewire.errors import ConfigError, UsageError
+from tilewire.student import interval
 from tilewire.sweep.cells import Cell, cells_of
 from tilewire.sweep.grid import load_grid, members
 from tilewire.sweep.outcome import Outcome
 from tilewire.sweep.run import run_sweep
-from tilewire.sweep.tables import interval, write_tables
+from tilewire.sweep.tables import write_tables
 
 GRID = """
 recipe: tiny.yaml

@@ -104,7 +104,7 @@ def report_sweep(folder: Path, command: str | None = None) -> Path:
 
 
 def _finish(outcomes: list[Outcome], folder: Path, json: bool) -> None:
-    from tilewire.sweep.tables import interval
+    from tilewire.student import interval
 
     failed = [outcome for outcome in outcomes if outcome.error]
     rows = []

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from tilewire.statement.trainings import Training, densities
-from tilewire.sweep.tables import interval
+from tilewire.student import interval
 
 TOLERANCE = 0.02  # of a density: quotas are whole branches, so grids cannot share a profile exactly
 

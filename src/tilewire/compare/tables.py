@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +10,8 @@ from typing import Any
 from tilewire.compare.grid import FULL, SMALL, Cell
 from tilewire.compare.store import read_results
 from tilewire.errors import RunError
-from tilewire.sweep.tables import interval
+from tilewire.student import interval
+from tilewire.tables import csv_text, markdown
 
 TRAINING = (
     "task", "topology", "density", "depth", "law", "record", "seed", "rate", "weights", "parameters", "validation", "test", "loss",
@@ -88,7 +87,7 @@ def _last_rate(finals: Sequence[dict[str, Any]], cell: Cell) -> float:
 
 def trainings_csv(folders: Iterable[Path]) -> bytes:
     """A row a training of all folders; the scores stand in `cells_csv`, joined by task, topology, density, depth and law."""
-    return _csv(TRAINING, ([row[name] for name in TRAINING] for folder in folders for row in trainings(folder)))
+    return csv_text(TRAINING, ([row[name] for name in TRAINING] for folder in folders for row in trainings(folder)))
 
 
 def cells_csv(results: Sequence[CellResult]) -> bytes:
@@ -108,25 +107,11 @@ def cells_csv(results: Sequence[CellResult]) -> bytes:
                 *figures,
             ]
         )  # fmt: skip
-    return _csv(head, rows)
+    return csv_text(head, rows)
 
 
 def _short(value: float | None) -> str:
     return "" if value is None else f"{value:.5g}"
-
-
-def _csv(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(head)
-    writer.writerows([["" if value is None else value for value in row] for row in rows])
-    return stream.getvalue().encode()
-
-
-def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "".join("| " + " | ".join(line) + " |\n" for line in lines)
 
 
 def percent(one: CellResult) -> str:

@@ -16,10 +16,11 @@ from tilewire.compare.foretell import (
     fit_composite,
     strata,
 )
-from tilewire.compare.tables import BASELINES, CellResult, markdown, percent
+from tilewire.compare.tables import BASELINES, CellResult, percent
 from tilewire.nn.rank import composite
 from tilewire.streams import stream
-from tilewire.sweep.tables import interval
+from tilewire.student import interval
+from tilewire.tables import markdown
 
 PARALLEL = ("parallel-cross", "parallel-sum", "parallel-union")
 RANKED = "ranked"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ from tilewire.checkpoint import replace_file
 from tilewire.errors import UsageError
 from tilewire.hardware.fabric import PORTS, TileFabric
 from tilewire.mapping.routing import Mapping
+from tilewire.tables import csv_text
 
 HEAD = ("neuron", "node", "kind", "row", "column", "out_port", "next_node", "next_kind")
 
@@ -30,11 +29,7 @@ def write_tables(path: Path, fabric: TileFabric, mapping: Mapping) -> None:
     """Write routing tables, atomically; the format follows the name: ``.csv`` or ``.json``. Raises `UsageError` for others."""
     rows = routing_rows(fabric, mapping)
     if path.suffix == ".csv":
-        stream = io.StringIO()
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(HEAD)
-        writer.writerows(rows)
-        replace_file(path, stream.getvalue().encode())
+        replace_file(path, csv_text(HEAD, rows))
     elif path.suffix == ".json":
         content: dict[str, Any] = {
             "schema": 1,

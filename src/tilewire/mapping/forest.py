@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
 from tilewire.connectivity import Connectivity
+from tilewire.errors import BudgetError
 from tilewire.hardware.fabric import TileFabric
 from tilewire.mapping.search import Graph, Work, graph_of, lift, take, work_of
 from tilewire.mapping.trees import Trees
@@ -313,3 +315,19 @@ class Forest:
         into = fabric.kind[fabric.link_target[trees.link]] == 0
         tile = fabric.tile_index[fabric.link_target[trees.link[into]]]
         return Connectivity.of(trees.owner[into], tile, fabric.n_neurons, fabric.n_tiles)
+
+
+def grow_trees(
+    forest: Forest, branches: Connectivity, arrays: Mapping[str, NDArray[Any]] | None, add: Callable[[int, int], object]
+) -> None:
+    """Fill an empty forest: with saved trees (``tree_ptr``, ``tree_link``) as they are, else branch by branch, in order, by ``add``.
+
+    Raises `BudgetError` if the trees then serve other branches.
+    """
+    if arrays is not None and "tree_ptr" in arrays:
+        forest.plant(Trees(arrays["tree_ptr"].astype(np.int64), arrays["tree_link"].astype(np.int32)))
+    else:
+        for source, tile in zip(branches.source.tolist(), branches.target.tolist(), strict=True):
+            add(source, tile)
+    if forest.branches() != branches.without_own(forest.placement):
+        raise BudgetError("the trees do not serve the branches of the network", hint="a checkpoint of another network?")

@@ -14,10 +14,9 @@ from tilewire.connectivity import Connectivity
 from tilewire.errors import BudgetError
 from tilewire.hardware.fabric import TileFabric
 from tilewire.mapping.budget import BudgetState, Excess
-from tilewire.mapping.forest import Forest
+from tilewire.mapping.forest import Forest, grow_trees
 from tilewire.mapping.negotiated import Effort, negotiate
 from tilewire.mapping.one_turn_fill import fill_one_turn
-from tilewire.mapping.port_budget import grow_trees
 from tilewire.mapping.port_loads import PortLoads
 from tilewire.mapping.smallest_chip import SmallestChip
 

@@ -43,7 +43,8 @@ class _Chip:
     """Chips of one fabric with uniform widths: capacities, device memory, and the proven inequalities that widths must satisfy.
 
     A certificate with weights y gives a router + b tile_in + c tile_out >= need for every chip that carries the nets, a the sum of y
-    over router links, b and c over links into and out of tiles. Blocked links have no channels at any width.
+    over router links, b and c over links into and out of tiles. Blocked links have no channels at any width. ``coupled``: outputs are sized
+    and as wide as inputs, at most ``full``; otherwise they are ``full`` channels wide.
     """
 
     def __init__(self, fabric: TileFabric, branches: Connectivity, placement: Ints, tile_out_sized: bool) -> None:

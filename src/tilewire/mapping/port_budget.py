@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,9 +13,8 @@ from tilewire.connectivity import Connectivity
 from tilewire.errors import BudgetError
 from tilewire.hardware.fabric import TileFabric
 from tilewire.mapping.budget import MISSES, Excess
-from tilewire.mapping.forest import Forest
+from tilewire.mapping.forest import Forest, grow_trees
 from tilewire.mapping.port_loads import PortLoads
-from tilewire.mapping.trees import Trees
 
 Ints = NDArray[np.int32]
 Arrays = Mapping[str, NDArray[Any]]
@@ -107,22 +106,6 @@ class NegotiatedPorts(_Ports):
 
     def start(self, branches: Connectivity, arrays: Arrays | None = None) -> NegotiatedPortState:
         return NegotiatedPortState(self, branches, arrays)
-
-
-def grow_trees(
-    forest: Forest, branches: Connectivity, arrays: Mapping[str, NDArray[Any]] | None, add: Callable[[int, int], object]
-) -> None:
-    """Fill an empty forest: with saved trees (``tree_ptr``, ``tree_link``) as they are, else branch by branch, in order, by ``add``.
-
-    Raises `BudgetError` if the trees then serve other branches.
-    """
-    if arrays is not None and "tree_ptr" in arrays:
-        forest.plant(Trees(arrays["tree_ptr"].astype(np.int64), arrays["tree_link"].astype(np.int32)))
-    else:
-        for source, tile in zip(branches.source.tolist(), branches.target.tolist(), strict=True):
-            add(source, tile)
-    if forest.branches() != branches.without_own(forest.placement):
-        raise BudgetError("the trees do not serve the branches of the network", hint="a checkpoint of another network?")
 
 
 class NegotiatedPortState:

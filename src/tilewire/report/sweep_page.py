@@ -44,7 +44,7 @@ def write_sweep_drawings(folder: Path) -> list[Path]:
             f"accuracy_{count}.svg": standalone(
                 plot, (WIDTH, HEIGHT), f"{folder.resolve().name}: {title}", _legend(content)
             )
-            for count, (title, plot) in plots(content).items()
+            for count, (title, plot) in memory_plots(content).items()
         },
     )
     for name, text in drawings.items():
@@ -53,6 +53,7 @@ def write_sweep_drawings(folder: Path) -> list[Path]:
 
 
 def _from_comparison(folder: Path, make: Callable[[Content], Made]) -> Made:
+    """What ``make`` makes of ``comparison.json``; the error says if that cannot be read, or lacks what it should hold."""
     try:
         return make(json.loads((folder / "comparison.json").read_text()))
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
@@ -147,7 +148,7 @@ def _stacked(entry: Content, text: Any) -> Markup:
     return join([text(entry["value"]), tag("span", ends, class_="ends")] if ends else [text(entry["value"])])
 
 
-def plots(content: Content) -> dict[str, tuple[str, Markup]]:
+def memory_plots(content: Content) -> dict[str, tuple[str, Markup]]:
     """Title and drawing of accuracy against device memory, for every count that the sweep has."""
     names, found = list(content["groups"]), {}
     for count, text in content["counts"].items():
@@ -163,7 +164,7 @@ def plots(content: Content) -> dict[str, tuple[str, Markup]]:
 
 
 def _plots(content: Content) -> Markup:
-    drawn = plots(content).values()
+    drawn = memory_plots(content).values()
     if not drawn:
         return card(
             "Accuracy against device memory",

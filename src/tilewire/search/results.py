@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import shlex
 from collections.abc import Mapping, Sequence
@@ -20,6 +18,7 @@ from tilewire.search.plan import ARMS, Entry, Result, admissible
 from tilewire.search.study import Study
 from tilewire.search.training import settings_of_draw
 from tilewire.streams import stream
+from tilewire.tables import csv_text
 
 
 @dataclass(frozen=True)
@@ -147,7 +146,7 @@ def write_results(study: Study, entries: Mapping[str, Sequence[Entry]], folder: 
         ]
         for point in chosen
     ]
-    replace_file(folder / "front.csv", _csv(["arm", "seeds", *knobs, *objectives, "command"], rows))
+    replace_file(folder / "front.csv", csv_text(["arm", "seeds", *knobs, *objectives, "command"], rows))
     rows = [
         [
             arm,
@@ -164,14 +163,6 @@ def write_results(study: Study, entries: Mapping[str, Sequence[Entry]], folder: 
         for draw, result in entries[arm]
     ]
     head = ["arm", "k", "stage", "generation", "seed", "state", *knobs, *objectives, "reason"]
-    replace_file(folder / "trials.csv", _csv(head, rows))
+    replace_file(folder / "trials.csv", csv_text(head, rows))
     replace_file(folder / "summary.json", (json.dumps(found, indent=2) + "\n").encode())
     return found
-
-
-def _csv(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> bytes:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(head)
-    writer.writerows([["" if value is None else value for value in row] for row in rows])
-    return text.getvalue().encode()

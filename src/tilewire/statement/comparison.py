@@ -173,7 +173,7 @@ def _resampled(
 
 
 def _cell_row(cell: str, groups: Mapping[str, Sequence[str]], done: Sequence[Training], complete: bool) -> CellRow:
-    from tilewire.sweep.tables import interval as student
+    from tilewire.student import interval as student
 
     own = [one for one in done if one.cell == cell]
     figures = {}

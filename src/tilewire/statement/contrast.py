@@ -8,7 +8,7 @@ from math import exp, log
 
 from tilewire.statement.figure import Figure
 from tilewire.statement.trainings import Training
-from tilewire.sweep.tables import interval
+from tilewire.student import interval
 
 
 @dataclass(frozen=True)

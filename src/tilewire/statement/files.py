@@ -14,7 +14,7 @@ from tilewire.statement.figure import Figure
 from tilewire.statement.trainings import read_trainings
 from tilewire.streams import stream
 from tilewire.sweep.grid import Grid, load_grid, variants
-from tilewire.sweep.tables import csv_text
+from tilewire.tables import csv_text
 
 GRID, COMPARISON = "grid.yaml", "comparison.json"
 HEAD = (

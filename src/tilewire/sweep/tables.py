@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from tilewire.checkpoint import replace_file
+from tilewire.student import interval
 from tilewire.sweep.outcome import Outcome
+from tilewire.tables import csv_text
 
 
 def write_tables(out: Path, outcomes: Sequence[Outcome]) -> None:
@@ -34,25 +33,3 @@ def write_tables(out: Path, outcomes: Sequence[Outcome]) -> None:
             if values:
                 summary.append([cell, name, len(values), *interval(values)])
     replace_file(out / "summary.csv", csv_text(["cell", "objective", "n", "mean", "sd", "low95", "high95"], summary))
-
-
-def interval(values: Sequence[float]) -> tuple[float, float | None, float | None, float | None]:
-    """Mean, standard deviation and the 95 % interval of the mean by Student's t; None where one value says nothing of the spread."""
-    from scipy.stats import t
-
-    n = len(values)
-    mean = sum(values) / n
-    if n < 2:
-        return mean, None, None, None
-    sd = (sum((value - mean) ** 2 for value in values) / (n - 1)) ** 0.5
-    half = float(t.ppf(0.975, n - 1)) * sd / n**0.5
-    return mean, sd, mean - half, mean + half
-
-
-def csv_text(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
-    """A CSV file; nothing stands for None."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(head)
-    writer.writerows([["" if value is None else value for value in row] for row in rows])
-    return stream.getvalue().encode()
