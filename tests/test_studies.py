@@ -27,7 +27,7 @@ def test_a_grid_resolves_and_holds_its_results(path: Path) -> None:
     asked = {(cell.name, cell.seed) for cell in cells_of(grid, path.parent, Path("out"))}
     results = path.with_name("results.csv")
     if not results.is_file():
-        assert path.parent.name == "tuning"  # read on the validation split, in a table of its own
+        assert path.parent.name.startswith("tuning")  # read on the validation split, in a table of its own
         return
     with results.open(newline="") as handle:
         rows = list(csv.DictReader(handle))
