@@ -2,7 +2,9 @@
 
 import json
 import math
+import re
 from dataclasses import asdict
+from importlib import resources
 from xml.etree import ElementTree
 
 import numpy as np
@@ -11,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tilewire.errors import RunError
-from tilewire.report.memory_plot import MARKS, Dot, Plot, log_ticks, marks, memory_plot
+from tilewire.report.memory_plot import MARKS, Dot, Plot, colour, log_ticks, marks, memory_plot
 from tilewire.report.sweep_page import render, write_sweep_drawings, write_sweep_report
 from tilewire.statement.comparison import COUNTS, compare, objective_of
 from tilewire.statement.trainings import Training
@@ -121,3 +123,14 @@ def test_names_of_near_floors_stand_on_rows_of_their_own():
     heights = [float(part.split('y="')[1].split('"')[0]) for part in drawn.split("<text ")[1:] if ">floor" in part]
     assert heights[0] < heights[1]
     assert heights[2] == heights[0]
+
+
+def test_methods_have_colours_of_their_own() -> None:
+    """Ten methods and the cells of none: a class for lines and dots, another colour each, in the light and in the dark scheme."""
+    style = resources.files("tilewire.report").joinpath("drawing.css").read_text()
+    classes = [colour(None), *(colour(method) for method in range(10))]
+    assert len(set(classes)) == 11
+    for scheme in style.split("@media")[:2]:
+        found = [re.search(rf"--{name}: (#\w+);", scheme) for name in classes]
+        assert len({match.group(1) for match in found if match}) == 11
+    assert all(f".line.{name} {{" in style and f".dot.{name}," in style for name in classes)
