@@ -134,3 +134,9 @@ def test_methods_have_colours_of_their_own() -> None:
         found = [re.search(rf"--{name}: (#\w+);", scheme) for name in classes]
         assert len({match.group(1) for match in found if match}) == 11
     assert all(f".line.{name} {{" in style and f".dot.{name}," in style for name in classes)
+
+
+@pytest.mark.parametrize(("devices", "named"), [(2e4, "20 k"), (5e6, "5 M"), (1e9, "1 G"), (1e10, "10 G"), (5, "5")])
+def test_marks_of_the_axis_are_short(devices: float, named: str) -> None:
+    dots = [Dot(x, 0.5, (None, None), (None, None), 0, True, "") for x in (devices / 1.5, devices * 1.5)]
+    assert f">{named}<" in memory_plot(Plot(dots, {}, {}), "x")

@@ -133,4 +133,7 @@ def _whisker(dot: Dot, x: Callable[[float], float], y: Callable[[float], float])
 
 
 def _devices(value: float) -> str:
-    return next((f"{value / size:g} {unit}" for size, unit in ((1e6, "M"), (1e3, "k")) if value >= size), f"{value:g}")
+    return next(
+        (f"{value / size:g} {unit}" for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")) if value >= size),
+        f"{value:g}",
+    )

@@ -88,7 +88,7 @@ def _head(name: str, content: Content) -> Markup:
         tag("h1", f"{name}: {len(content['groups'])} methods, {whole} complete cells, {len(seeds)} seeds"),
         tag(
             "p",
-            f"{state}; compared with: {', '.join(content['baselines'])}. Intervals are of 95 %.{few}",
+            f"{state}; compared with: {' · '.join(content['baselines'])}. Intervals are of 95 %.{few}",
             class_="subtitle",
         ),
     )
