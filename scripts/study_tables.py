@@ -155,7 +155,7 @@ def filled(page: str) -> str:
         kind = next((KINDS[key] for key in order if key in KINDS), None)
         if kind is None:
             raise ValueError(f"table {found[2]}: the kind must be one of {', '.join(KINDS)}")
-        return found[1] + kind(**order).rstrip() + found[4]
+        return found[1] + kind(**order).rstrip("\n") + found[4]
 
     return TABLE.sub(table, page)
 

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 
 
 def interval(values: Sequence[float]) -> tuple[float, float | None, float | None, float | None]:
-    """Mean, standard deviation and the 95 % interval of the mean by Student's t; None where one value says nothing of the spread."""
+    """Mean, standard deviation and both ends of the 95 % interval of the mean, in the unit of the values (one or more):
+    mean -+ t(0.975, n - 1) sd / sqrt(n), Student's t. One value says nothing of the spread: None.
+    """
     from scipy.stats import t
 
     n = len(values)

@@ -13,8 +13,9 @@ WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 560.0, 360.0, 46.0, 14.0, 18.0, 42.0
 # Accuracies that the axis names.
 MARKS = (0.0, 0.2, 0.4, 0.6, 0.7, 0.8, 0.85, 0.9, 0.93, 0.95, 0.97, 0.98, 0.99, 0.995, 0.999)
 LETTER = 7.0  # width of a letter of the axis
-METHODS = ("s0", "s1", "s2", "s3", "s4", "s5", "s6", "s8", "s9", "s10")  # colour classes of the style sheet, then again
-NO_METHOD = "s7"
+# Colour classes of the style sheet; its grey one is for cells without a method.
+COLOURS = ("s0", "s1", "s2", "s3", "s4", "s5", "s6", "s8", "s9", "s10")
+GREY = "s7"
 Ends = tuple[float | None, float | None]
 
 
@@ -41,8 +42,8 @@ class Plot:
 
 
 def colour(method: int | None) -> str:
-    """Colour class of a method."""
-    return NO_METHOD if method is None else METHODS[method % len(METHODS)]
+    """Colour class of a method by its number; the eleventh has that of the first."""
+    return GREY if method is None else COLOURS[method % len(COLOURS)]
 
 
 def log_ticks(low: float, high: float) -> list[float]:

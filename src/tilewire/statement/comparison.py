@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tilewire import student
 from tilewire.errors import UsageError
 from tilewire.report.scale import ticks
 from tilewire.statement.bootstrap import interval, resamples
@@ -173,14 +174,12 @@ def _resampled(
 
 
 def _cell_row(cell: str, groups: Mapping[str, Sequence[str]], done: Sequence[Training], complete: bool) -> CellRow:
-    from tilewire.student import interval as student
-
     own = [one for one in done if one.cell == cell]
     figures = {}
     for name in (ACCURACY, PARAMETERS, "branches", *map(objective_of, COUNTS)):
         values = [one.values[name] for one in own if name in one.values]
         if values:
-            mean, _, low, high = student(values)
+            mean, _, low, high = student.interval(values)
             figures[name] = Figure(mean, low, high)
     inside = tuple(name for name, cells in groups.items() if cell in cells)
     return CellRow(cell, inside, own[0].chip if own else "", len(own), complete, figures)
